@@ -1,0 +1,71 @@
+"""tf_style: neural style transfer in TensorFlow and Keras 3.
+
+    import tf_style
+
+    stylize = tf_style.load("adain")
+    image = stylize("photo.jpg", "painting.jpg", alpha=0.8)
+    tf_style.write_image("out.png", image)
+
+Importing it is cheap: TensorFlow comes with the first name that needs it.
+"""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+# Name -> the module that holds it.
+_PUBLIC = {
+    "AdaIN": "layers",
+    "AdaINStylizer": "adain",
+    "NonFiniteError": "errors",
+    "StyleTransfer": "inference",
+    "StylizeConfig": "config",
+    "TrainConfig": "config",
+    "UserError": "errors",
+    "VGGEncoder": "encoder",
+    "list_images": "images",
+    "load": "inference",
+    "read_image": "images",
+    "stylize_folder": "inference",
+    "train": "training",
+    "write_image": "images",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'tf_style' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tf_style.{_PUBLIC[name]}"), name)
+
+
+def __dir__():
+    return __all__
+
+
+def _check_backend():
+    """Refuse another Keras backend now, in one sentence, instead of deep inside a layer."""
+    if "keras" in sys.modules:
+        backend, source = sys.modules["keras"].config.backend(), "keras.config.backend()"
+    elif os.environ.get("KERAS_BACKEND"):
+        backend, source = os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
+    else:
+        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        try:
+            backend = json.loads((home / "keras.json").read_text()).get("backend", "tensorflow")
+        except (OSError, ValueError, AttributeError):
+            return
+        source = str(home / "keras.json")
+    if backend != "tensorflow":
+        raise ImportError(
+            f"tf_style needs Keras' TensorFlow backend; {source} says {backend!r}: "
+            "set KERAS_BACKEND=tensorflow."
+        )
+
+
+_check_backend()

@@ -1,0 +1,27 @@
+"""What can go wrong in a way that is worth a sentence of its own."""
+
+__all__ = ["NonFiniteError", "UserError"]
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend: one sentence with the fault, the value and the way out.
+
+    The scripts print it without a traceback and end with exit code 2.
+
+    Example:
+        >>> raise UserError("`alpha` must be between 0 and 1. Received: alpha=1.3")
+        Traceback (most recent call last):
+        tf_style.errors.UserError: `alpha` must be between 0 and 1. Received: alpha=1.3
+    """
+
+
+class NonFiniteError(ArithmeticError):
+    """NaN or infinity where a number belongs; the message names the tensor.
+
+    Nothing is written when it is raised: a black picture is no result.
+
+    Example:
+        >>> raise NonFiniteError("The gradient of `decoder/conv4_1/kernel` is not finite.")
+        Traceback (most recent call last):
+        tf_style.errors.NonFiniteError: The gradient of `decoder/conv4_1/kernel` is not finite.
+    """
