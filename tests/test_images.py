@@ -1,0 +1,869 @@
+import io
+import itertools
+import os
+import struct
+import threading
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+
+from tf_style import images
+from tf_style.errors import NonFiniteError, UserError
+
+RNG = np.random.default_rng(7)
+# Smooth, so that JPEG keeps it, and without any symmetry, so that no turn passes unnoticed.
+Y, X = np.mgrid[0:24, 0:40]
+PICTURE = np.stack([40 + 5 * X, 20 + 8 * Y, 30 + 2 * X + 3 * Y], -1).clip(0, 255).astype(np.uint8)
+FLOAT = PICTURE.astype(np.float32) / 255
+
+
+def srgb(linear):
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, *extra, late=()):
+    """An 8-bit RGB PNG with additional chunks; black."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(min((3 * width + 1) * height, 10_000)))
+    chunks = [(b"IHDR", header), *extra, (b"IDAT", pixels), *late, (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*item) for item in chunks)
+
+
+def icc(space, tags):
+    """The smallest ICC profile (version 2, display) that holds the given tags."""
+    offset, table, body = 128 + 4 + 12 * len(tags), b"", b""
+    for name, data in tags.items():
+        data += bytes(-len(data) % 4)
+        table += name + struct.pack(">II", offset + len(body), len(data))
+        body += data
+    header = struct.pack(
+        ">I4sI4s4s4s12s4s28x3I48x",
+        offset + len(body),
+        b"test",
+        0x02100000,
+        b"mntr",
+        space,
+        b"XYZ ",
+        bytes(12),
+        b"acsp",
+        *(63190, 65536, 54061),
+    )
+    return header + struct.pack(">I", len(tags)) + table + body
+
+
+def xyz(*values):
+    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(65536 * value) for value in values))
+
+
+WHITE = xyz(0.9642, 1.0, 0.8249)
+GAMMA_1 = b"curv\0\0\0\0" + struct.pack(">IH", 1, 256)
+NAMED = b"desc\0\0\0\0" + struct.pack(">I", 12) + b"linear sRGB\0" + bytes(79)
+LINEAR_GRAY = icc(b"GRAY", {b"desc": NAMED, b"wtpt": WHITE, b"kTRC": GAMMA_1})
+# sRGB's primaries, adapted to D50, without its curve: the name says sRGB, the values do not.
+LINEAR_RGB = icc(
+    b"RGB ",
+    {
+        b"desc": NAMED,
+        b"wtpt": WHITE,
+        b"rXYZ": xyz(0.4361, 0.2225, 0.0139),
+        b"gXYZ": xyz(0.3851, 0.7169, 0.0971),
+        b"bXYZ": xyz(0.1431, 0.0606, 0.7141),
+        b"rTRC": GAMMA_1,
+        b"gTRC": GAMMA_1,
+        b"bTRC": GAMMA_1,
+    },
+)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Saves a uint8 array or a Pillow image (or raw bytes) under a name in tmp_path."""
+
+    def save(name, content=PICTURE, **options):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            image = Image.fromarray(content) if isinstance(content, np.ndarray) else content
+            image.save(path, **options)
+        return path
+
+    return save
+
+
+def oriented(tag):
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    return exif
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, options, tolerance",
+    [
+        ("a.png", {}, 0),
+        ("a.bmp", {}, 0),
+        ("a.ppm", {}, 0),
+        ("a.tif", {}, 0),
+        ("b.tif", {"compression": "tiff_lzw"}, 0),
+        ("a.webp", {"lossless": True}, 0),
+        ("a.jpg", {"quality": 95, "subsampling": 0}, 6),
+        ("b.jpg", {"quality": 95, "progressive": True}, 8),
+    ],
+)
+def test_formats(save, name, options, tolerance):
+    image = images.read_image(save(name, **options))
+    assert image.dtype == np.float32 and image.shape == (24, 40, 3)
+    assert np.abs(image - FLOAT).max() <= tolerance / 255 + 1e-6
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize(
+    "tag, turned",
+    [
+        (1, FLOAT),
+        (2, FLOAT[:, ::-1]),
+        (3, FLOAT[::-1, ::-1]),
+        (4, FLOAT[::-1]),
+        (5, FLOAT.swapaxes(0, 1)),
+        (6, np.rot90(FLOAT, -1)),
+        (7, FLOAT[::-1, ::-1].swapaxes(0, 1)),
+        (8, np.rot90(FLOAT)),
+        (9, FLOAT),
+    ],
+)
+def test_exif_orientation(save, suffix, tag, turned):
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = save(f"a.{suffix}", exif=oriented(tag), **options)
+    image, info = images.read_image(path), images.probe(path)
+    assert image.shape == turned.shape == (info.height, info.width, 3)
+    assert np.abs(image - turned).max() < (0.1 if suffix == "jpg" else 1e-6)
+    assert info.plain == (suffix in ("jpg", "png") and tag in (1, 9))
+
+
+def test_exif_behind_the_pixels_of_a_png(save):
+    exif = oriented(6).tobytes().removeprefix(b"Exif\0\0")
+    info = images.probe(save("a.png", png(4, 2, late=[(b"eXIf", exif)])))
+    assert (info.width, info.height, info.plain) == (2, 4, False)
+    info = images.probe(save("b.png", png(4, 2, late=[(b"tEXt", b"date\0today")])))
+    assert (info.width, info.height, info.plain) == (4, 2, True)
+
+
+@pytest.mark.parametrize("exif", [b"MM\0*\0\0", b"rubbish, and more of it"])
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_broken_exif_leaves_the_picture(save, suffix, exif):
+    path = save(f"a.{suffix}", exif=b"Exif\0\0" + exif)
+    assert images.read_image(path).shape == (24, 40, 3)
+    assert images.probe(path).plain
+
+
+def test_gray_modes(save):
+    gray = PICTURE[..., 1]
+    expected = np.repeat(gray[..., None], 3, -1) / 255
+    assert np.abs(images.read_image(save("l.png", gray)) - expected).max() < 1e-6
+    bilevel = Image.fromarray(gray > 99)
+    assert np.array_equal(images.read_image(save("1.png", bilevel))[..., 2], gray > 99)
+
+
+@pytest.mark.parametrize(
+    "name, values, expected",
+    [
+        ("a.png", np.arange(0, 60000, 1000, np.uint16), np.arange(0, 60000, 1000) / 65535),
+        # One part in 65535 apart: lost if anything passes through 8 bits.
+        ("dark.png", np.arange(60, dtype=np.uint16), np.arange(60) / 65535),
+        ("a.tif", np.arange(0, 60000, 1000, np.uint16), np.arange(0, 60000, 1000) / 65535),
+        ("i.tif", np.arange(0, 60000, 1000, np.int32), np.arange(0, 60000, 1000) / 65535),
+        ("dark.tif", np.arange(60, dtype=np.int32), np.arange(60) / 65535),
+        ("big.tif", np.arange(60, dtype=np.int32) << 25, (np.arange(60) << 25) / (2**31 - 1)),
+        ("f.tif", np.linspace(-0.1, 1, 60, dtype=np.float32), np.linspace(-0.1, 1, 60).clip(0)),
+        ("f255.tif", np.linspace(0, 255, 60, dtype=np.float32), np.linspace(0, 1, 60)),
+    ],
+)
+def test_deep_gray(save, name, values, expected):
+    image = images.read_image(save(name, values.reshape(6, 10)))
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image[..., 0].ravel(), expected, atol=1e-7)
+    assert np.array_equal(image[..., 0], image[..., 2])
+
+
+def test_deep_color_keeps_the_high_byte(save):
+    header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
+    pixel = zlib.compress(b"\0" + struct.pack(">3H", 0x1280, 0x8000, 0xFFFF))
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
+    path = save("a.png", b"\x89PNG\r\n\x1a\n" + chunks)
+    np.testing.assert_allclose(
+        images.read_image(path)[0, 0], np.array([0x12, 0x80, 0xFF]) / 255, atol=1e-7
+    )
+    assert not images.probe(path).plain
+
+
+def palette(transparency):
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    if transparency is not None:
+        image.info["transparency"] = transparency
+    return image
+
+
+@pytest.mark.parametrize(
+    "image, expected",
+    [
+        (palette(None), [(255, 0, 0), (0, 0, 255)]),
+        (palette(1), [(255, 0, 0), (0, 255, 0)]),
+        (palette(b"\xff\x00"), [(255, 0, 0), (0, 255, 0)]),
+        (palette(b"\x00\x80"), [(0, 255, 0), (0, 127, 128)]),
+        (np.array([[[9, 8, 7, 0], [200, 100, 0, 255]]], np.uint8), [(0, 255, 0), (200, 100, 0)]),
+        (np.array([[[200, 100, 0, 128]]], np.uint8), [(100, 177, 0)]),
+        (Image.merge("LA", [Image.new("L", (1, 1), 80), Image.new("L", (1, 1), 0)]), [(0, 255, 0)]),
+    ],
+    ids=["P", "P index", "P bytes", "P half", "RGBA", "RGBA half", "LA"],
+)
+@pytest.mark.parametrize("background", ["lime", "#00ff00", "#00ff0080"])
+def test_transparency(save, image, expected, background):
+    path = save("a.png", image)
+    pixels = images.read_image(path, background=background)[0] * 255
+    assert np.abs(pixels - expected).max() <= 1.01
+    assert not images.probe(path).plain
+
+
+def test_transparent_color_of_an_rgb_png(save):
+    path = save("a.png", PICTURE, transparency=tuple(map(int, PICTURE[5, 5])))
+    image = images.read_image(path)
+    assert image[5, 5].tolist() == [1, 1, 1]
+    np.testing.assert_allclose(image[6, 6], FLOAT[6, 6], atol=1e-6)
+    assert not images.probe(path).plain
+
+
+@pytest.mark.parametrize("background", ["no-such-colour", "#12", "", None, 3])
+def test_bad_background(save, background):
+    with pytest.raises(UserError, match=r"`background` must be a colour name.*Received"):
+        images.read_image(save("a.png"), background=background)
+
+
+def test_cmyk(save):
+    # Pillow writes CMYK inverted with an Adobe marker, as Photoshop does.
+    path = save("a.jpg", Image.fromarray(PICTURE).convert("CMYK"), quality=95, subsampling=0)
+    assert b"Adobe" in path.read_bytes()
+    assert np.abs(images.read_image(path) - FLOAT).max() < 8 / 255
+    info = images.probe(path)
+    assert (info.mode, info.plain) == ("CMYK", False)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_profile_is_converted(save, suffix):
+    path = save(
+        f"a.{suffix}", icc_profile=LINEAR_RGB, **({"quality": 98} if suffix == "jpg" else {})
+    )
+    assert not images.probe(path).plain
+    without = images.read_image(save(f"b.{suffix}", **({"quality": 98} if suffix == "jpg" else {})))
+    assert np.abs(images.read_image(path) - srgb(without)).max() < 3 / 255
+
+
+def test_profile_and_transparency(save):
+    rgba = np.dstack([PICTURE, np.full((24, 40), 255, np.uint8)])
+    rgba[:12, :, 3] = 0
+    image = images.read_image(save("a.png", rgba, icc_profile=LINEAR_RGB), background="#808080")
+    np.testing.assert_allclose(image[:12], 128 / 255, atol=1e-6)
+    assert np.abs(image[12:] - srgb(FLOAT[12:])).max() < 3 / 255
+
+
+def test_gray_profile(save):
+    path = save("a.png", PICTURE[..., 0], icc_profile=LINEAR_GRAY)
+    assert np.abs(images.read_image(path)[..., 1] - srgb(FLOAT[..., 0])).max() < 3 / 255
+    assert not images.probe(path).plain
+
+
+def test_srgb_profile_changes_nothing(save):
+    path = save("a.png", icc_profile=SRGB)
+    np.testing.assert_allclose(images.read_image(path), FLOAT, atol=1e-6)
+    assert images.probe(path).plain
+
+
+@pytest.mark.parametrize("profile", [b"no profile", LINEAR_RGB[:150], LINEAR_GRAY])
+def test_unusable_profile_is_ignored_with_a_warning(save, profile):
+    path = save("a.png", icc_profile=profile)
+    with pytest.warns(UserWarning, match=r"a\.png` has a colour profile that cannot be used"):
+        image = images.read_image(path)
+    np.testing.assert_allclose(image, FLOAT, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_animation_gives_its_first_frame_and_one_warning(save, suffix):
+    frames = [Image.new("RGB", (8, 6), color) for color in ("red", "blue", "lime")]
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = save(f"a.{suffix}", frames[0], save_all=True, append_images=frames[1:], **options)
+    with pytest.warns(UserWarning, match=rf"a\.{suffix}` has several frames") as caught:
+        image = images.read_image(path)
+    assert len(caught) == 1
+    assert np.array_equal(image, np.broadcast_to(np.float32([1, 0, 0]), (6, 8, 3)))
+    assert not images.probe(path).plain
+
+
+def test_preview_in_a_jpeg_is_no_animation(save):
+    other = Image.new("RGB", (40, 24), "red")
+    path = save("a.jpg", format="MPO", save_all=True, append_images=[other])
+    assert np.abs(images.read_image(path) - FLOAT).max() < 0.1
+    assert images.probe(path).format == "MPO"
+
+
+def test_content_and_not_suffix_decides(save):
+    path = save("a.jpg", format="PNG")
+    np.testing.assert_allclose(images.read_image(path), FLOAT, atol=1e-6)
+    assert images.probe(path).format == "PNG"
+    np.testing.assert_allclose(
+        images.read_image(path.rename(path.with_name("b"))), FLOAT, atol=1e-6
+    )
+
+
+def test_binary_file(save):
+    data = save("a.png").read_bytes()
+    np.testing.assert_allclose(images.read_image(io.BytesIO(data)), FLOAT, atol=1e-6)
+    with open(save("b.png"), "rb") as file:
+        assert images.probe(file) == images.ImageInfo(40, 24, "PNG", "RGB", True)
+        assert not file.closed
+    with pytest.raises(UserError, match="`<bytes>` is empty"):
+        images.read_image(io.BytesIO())
+
+
+def heif():
+    return struct.pack(">I", 24) + b"ftypheic" + bytes(200)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", r"is empty \(0 bytes\)"),
+        (b"Just some words.\n", "not an image.*looks like text.*JPEG, PNG"),
+        ("Grüße".encode(), "not an image.*looks like text"),
+        (b"\n<!DOCTYPE html><html>404</html>", "not an image.*looks like an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer.*git lfs pull"),
+        (b"%PDF-1.7", "looks like a PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "looks like text"),
+        (heif(), "HEIC photo.*export"),
+        (b"\x00\x01\x02\x03" * 9, r"looks like data that begins with b'\\x00"),
+        (b"\x89PNG\r\n\x1a\n", "is truncated or damaged"),
+        (b"\xff\xd8\xff\xe0", "is truncated or damaged"),
+        (b"GIF89a\x01", "is truncated or damaged"),
+        (b"BM" + bytes(30), "is truncated or damaged"),
+        (b"II*\0\xff\xff\xff\xff", "is truncated or damaged"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "is truncated or damaged"),
+        (b"P6 10 nonsense", "is truncated or damaged"),
+    ],
+)
+@pytest.mark.parametrize("read", [images.probe, images.read_image])
+def test_what_is_not_an_image(save, content, message, read):
+    with pytest.raises(UserError, match=rf"(?s)a\.jpg`.*{message}"):
+        read(save("a.jpg", content))
+
+
+@pytest.mark.parametrize("read", [images.probe, images.read_image])
+def test_missing_folder_and_permission(tmp_path, read, save):
+    with pytest.raises(UserError, match=r"none\.jpg` does not exist"):
+        read(tmp_path / "none.jpg")
+    with pytest.raises(UserError, match="is a folder where one image file is expected"):
+        read(tmp_path)
+    path = save("a.png")
+    path.chmod(0)
+    if not os.access(path, os.R_OK):  # root may read everything
+        with pytest.raises(UserError, match=r"a\.png` may not be read"):
+            read(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp", "gif", "ppm"])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_truncated_file(save, suffix, kept):
+    noise = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = save(f"whole.{suffix}", noise).read_bytes()
+    path = save(f"a.{suffix}", data[: int(kept * len(data))])
+    with pytest.raises(UserError, match=rf"a\.{suffix}` is truncated or damaged"):
+        images.read_image(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_probe_reads_the_header_only(save, suffix):
+    data = save(f"whole.{suffix}", RNG.integers(0, 256, (64, 50, 3), dtype=np.uint8)).read_bytes()
+    info = images.probe(save("a", data[: len(data) // 2]))
+    assert (info.width, info.height, info.plain) == (50, 64, True)
+    file = io.BytesIO(data)
+    images.probe(file)
+    assert file.tell() < len(data) // 2
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp", "gif", "ppm"])
+def test_flipped_bytes_never_raise_anything_else(save, suffix):
+    data = save(f"whole.{suffix}").read_bytes()
+    rng, faults = np.random.default_rng(1), 0
+    for _ in range(60):
+        broken = bytearray(data)
+        broken[rng.integers(len(data) // 2)] ^= 0xFF  # one fault in the headers or pixels
+        broken[rng.integers(4, min(len(data), 100))] = rng.integers(256)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                image = images.read_image(io.BytesIO(broken), max_pixels=10_000_000)
+            except UserError:
+                faults += 1
+            else:
+                assert image.shape[-1] == 3 and 0 <= image.min() <= image.max() <= 1
+    assert faults
+
+
+@pytest.mark.parametrize("read", [images.probe, images.read_image])
+def test_bomb_is_refused_by_its_header(save, read):
+    before = Image.MAX_IMAGE_PIXELS
+    for side, limit in [(50_000, images.MAX_PIXELS), (12_000, 1_000_000)]:
+        path = save("a.png", png(side, side))
+        with pytest.raises(UserError, match=rf"{side}x{side}.*limit is {limit}.*--max-pixels"):
+            read(path, max_pixels=limit)
+    assert Image.MAX_IMAGE_PIXELS == before
+
+
+def test_max_pixels_is_the_only_limit(save, monkeypatch):
+    # Not even Pillow's own, lower one speaks: here it would warn and, at twice its value, raise.
+    path = save("a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert images.read_image(path, max_pixels=24 * 40).shape == (24, 40, 3)
+    with pytest.raises(UserError, match=r"40x24, 960 pixels; the limit is 959"):
+        images.read_image(path, max_pixels=959)
+    assert images.probe(save("b.png", png(20_000, 20_000)), max_pixels=10**9).width == 20_000
+
+
+@pytest.mark.parametrize("where", ["extra", "late"])
+def test_text_bomb_in_a_png(save, where):
+    bomb = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(10 * PngImagePlugin.MAX_TEXT_CHUNK)))
+    data = png(4, 2, bomb) if where == "extra" else png(4, 2, late=[bomb])
+    with pytest.raises(UserError, match=r"a\.png` is truncated or damaged .*too large"):
+        images.read_image(save("a.png", data))
+
+
+def test_nan_in_a_float_tiff(save):
+    with pytest.raises(UserError, match="NaN or infinity among its values"):
+        images.read_image(save("a.tif", np.full((2, 2), np.nan, np.float32)))
+
+
+# -- the header against the decoder of TensorFlow --------------------------------------------------
+
+
+def test_plain_files_are_the_same_to_tensorflow(save):
+    import tensorflow as tf
+
+    photo = RNG.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    photo = np.asarray(Image.fromarray(photo).resize((120, 91), Image.Resampling.BICUBIC))
+    paths = [
+        save("420.jpg", photo, quality=75),
+        save("444.jpg", photo, quality=95, subsampling=0),
+        save("progressive.jpg", photo, progressive=True),
+        save("gray.jpg", photo[..., 0]),
+        save("srgb.jpg", photo, icc_profile=SRGB),
+        save("upright.jpg", photo, exif=oriented(1)),
+        save("rgb.png", photo),
+        save("gray.png", photo[..., 0]),
+        save("srgb.png", photo, icc_profile=SRGB),
+        save("misnamed.jpg", photo, format="PNG"),
+        save("gamma.png", png(4, 2, (b"gAMA", struct.pack(">I", 100_000)))),
+    ]
+    for path in paths:
+        info, data = images.probe(path), path.read_bytes()
+        assert info.plain, path
+        if info.format == "JPEG":
+            theirs = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+        else:
+            theirs = tf.io.decode_png(data, channels=3)
+        theirs = theirs.numpy() / 255
+        assert np.abs(theirs - images.read_image(path)).max() <= 2 / 255, path
+
+
+# -- listing ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path):
+    names = ["b.PNG", "a.jpg", "notes.txt", ".hidden.jpg", "sub/c.webp", "sub/deep/d.jpeg"]
+    for name in [*names, ".git/e.jpg", "sub/.cache/f.jpg", "x[1].jpg", "odd"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "pattern, expected",
+    [
+        ("", ["a.jpg", "b.PNG", "sub/c.webp", "sub/deep/d.jpeg", "x[1].jpg"]),
+        ("sub", ["sub/c.webp", "sub/deep/d.jpeg"]),
+        ("*", ["a.jpg", "b.PNG", "x[1].jpg"]),
+        ("*.jpg", ["a.jpg", "x[1].jpg"]),
+        ("?.jpg", ["a.jpg"]),
+        ("[ab].*", ["a.jpg", "b.PNG"]),
+        ("**", ["a.jpg", "b.PNG", "sub/c.webp", "sub/deep/d.jpeg", "x[1].jpg"]),
+        ("**/*.jpeg", ["sub/deep/d.jpeg"]),
+        ("s*/*.webp", ["sub/c.webp"]),
+        ("x[1].jpg", ["x[1].jpg"]),
+        ("odd", ["odd"]),
+        ("notes.txt", ["notes.txt"]),
+        (".hidden.jpg", [".hidden.jpg"]),
+        (".git", [".git/e.jpg"]),
+    ],
+)
+def test_list_images(tree, pattern, expected):
+    for path in (tree / pattern, str(tree / pattern)):
+        assert images.list_images(path) == [tree / name for name in expected]
+
+
+def test_list_images_relative(tree, monkeypatch):
+    monkeypatch.chdir(tree / "sub")
+    assert [str(path) for path in images.list_images("**/*.jpeg")] == ["deep/d.jpeg"]
+    assert [str(path) for path in images.list_images(".")] == ["c.webp", "deep/d.jpeg"]
+
+
+def test_list_images_follows_links_once(tree):
+    (tree / "empty" / "loop").symlink_to(tree)
+    (tree / "empty" / "link.png").symlink_to(tree / "a.jpg")
+    (tree / "empty" / "broken.png").symlink_to(tree / "none")
+    found = images.list_images(tree / "sub")
+    assert len(found) == 2
+    found = images.list_images(tree)
+    assert tree / "empty" / "link.png" in found
+    assert len(found) == 6
+    assert len(images.list_images(tree / "**")) == 6
+
+
+@pytest.mark.parametrize(
+    "pattern, message",
+    [
+        ("none", "none` does not exist"),
+        ("none/a.jpg", "does not exist"),
+        ("empty", r"empty` holds no images. Accepted suffixes: bmp, .*jpeg, jpg"),
+        ("*.txt", r"\*\.txt` holds no images. Accepted suffixes"),
+        ("zz*", r"zz\*` holds no images"),
+    ],
+)
+def test_list_images_finds_nothing(tree, pattern, message):
+    with pytest.raises(UserError, match=message):
+        images.list_images(tree / pattern)
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+
+
+def test_resize_keeps_a_constant():
+    for value, size in itertools.product([0, 0.3, 1], [(7, 5), (100, 90), (1, 1)]):
+        image = images.resize(np.full((40, 30, 3), value, np.float32), *size)
+        assert image.shape == (*size, 3) and image.dtype == np.float32
+        np.testing.assert_allclose(image, value, atol=1e-6)
+
+
+def test_resize_is_antialiased_and_keeps_the_mean():
+    board = np.repeat((np.indices((64, 64)).sum(0) % 2)[..., None], 3, -1).astype(np.float32)
+    assert np.abs(images.resize(board, 16, 16)[3:-3, 3:-3] - 0.5).max() < 0.01
+    small = images.resize(FLOAT, 12, 20)
+    np.testing.assert_allclose(small.mean((0, 1)), FLOAT.mean((0, 1)), atol=2e-3)
+
+
+def test_resize_is_finer_than_eight_bits_and_stays_in_range():
+    ramp = np.repeat(np.linspace(0.5, 0.5 + 1 / 255, 64, dtype=np.float32)[None, :, None], 3, -1)
+    assert len(np.unique(images.resize(np.repeat(ramp, 8, 0), 8, 32)[0, :, 0])) == 32
+    edge = np.zeros((16, 16, 3), np.float32)
+    edge[:, 8:] = 1
+    large = images.resize(edge, 64, 64)
+    assert large.min() == 0 and large.max() == 1
+    assert np.array_equal(images.resize(FLOAT, 24, 40), FLOAT)
+
+
+@pytest.mark.parametrize(
+    "kind, size, enlarge, expected",
+    [
+        ("longer", 0, False, (24, 40)),
+        ("longer", 20, False, (12, 20)),
+        ("longer", 80, False, (24, 40)),
+        ("longer", 80, True, (48, 80)),
+        ("longer", 1, False, (1, 1)),
+        ("longer", 15, False, (9, 15)),
+        ("shorter", 12, False, (12, 20)),
+        ("shorter", 7, False, (7, 12)),
+        ("shorter", 48, False, (24, 40)),
+        ("shorter", 48, True, (48, 80)),
+    ],
+)
+def test_fit(kind, size, enlarge, expected):
+    fit = {"longer": images.fit_longer, "shorter": images.fit_shorter}[kind]
+    assert fit(FLOAT, size, enlarge=enlarge).shape == (*expected, 3)
+    assert images.scaled_size(24, 40, **{kind: size}, enlarge=enlarge) == expected
+
+
+def test_scaled_size():
+    assert images.scaled_size(1, 10_000, longer=100) == (1, 100)
+    assert images.scaled_size(3, 2, longer=2) == (2, 1)
+    for arguments in ({"longer": -1}, {"shorter": -1}, {"longer": 2, "shorter": 2}):
+        with pytest.raises(UserError, match="One of `longer` and `shorter` may be given"):
+            images.scaled_size(10, 10, **arguments)
+
+
+def test_center_crop():
+    assert np.array_equal(images.center_crop(FLOAT), FLOAT[:, 8:32])
+    assert np.array_equal(images.center_crop(FLOAT, 10), FLOAT[7:17, 15:25])
+    for size in (25, -1):
+        with pytest.raises(UserError, match=f"No square of side {size} .* 40x24"):
+            images.center_crop(FLOAT, size)
+    crop = images.center_crop(FLOAT, 4)
+    assert not np.shares_memory(crop, FLOAT)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, -1)])
+def test_resize_to_nothing(size):
+    with pytest.raises(UserError, match="sides must be at least 1. Received"):
+        images.resize(FLOAT, *size)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [PICTURE, FLOAT[None], FLOAT[..., 0], FLOAT[..., :2], FLOAT[:0]],
+    ids=["uint8", "batch", "gray", "two channels", "no pixels"],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda image: images.resize(image, 2, 2),
+        images.center_crop,
+        images.encode_image,
+        lambda image: images.grid([[image]]),
+        lambda image: images.concat([image]),
+    ],
+    ids=["resize", "center_crop", "encode_image", "grid", "concat"],
+)
+def test_what_is_not_an_image_array(image, use):
+    with pytest.raises(ValueError, match=r"must be a float array .* Received: \w+ of shape \("):
+        use(image)
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def test_to_uint8():
+    values = np.float32([-1, 0, 0.4999 / 255, 0.5001 / 255, 1, 7])
+    assert images.to_uint8(values).tolist() == [0, 0, 0, 1, 255, 255]
+    levels = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(images.to_uint8(levels.astype(np.float32) / 255), levels)
+
+
+@pytest.mark.parametrize(
+    "name, tolerance",
+    [("a.png", 0), ("a.PNG", 0), ("new/er/a.jpg", 6), ("a.jpeg", 6), ("a.JPG", 6), ("a.webp", 16)],
+)
+def test_round_trip(tmp_path, name, tolerance):
+    images.write_image(tmp_path / name, FLOAT)
+    image = images.read_image(tmp_path / name)
+    assert np.abs(image - FLOAT).max() <= tolerance / 255 + 1e-6
+    assert [path.name for path in (tmp_path / name).parent.iterdir()] == [name.split("/")[-1]]
+    assert images.probe(tmp_path / name).format == {"jpg": "JPEG", "jpeg": "JPEG"}.get(
+        name.split(".")[1].lower(), name.split(".")[1].upper()
+    )
+
+
+def test_jpeg_keeps_full_color_and_obeys_quality(tmp_path):
+    noise = RNG.random((200, 300, 3)).astype(np.float32)
+    sizes = []
+    for quality in (50, 95, 100):
+        images.write_image(tmp_path / f"{quality}.jpg", noise, quality=quality)
+        sizes.append((tmp_path / f"{quality}.jpg").stat().st_size)
+        with Image.open(tmp_path / f"{quality}.jpg") as image:
+            assert all(layer[1:3] == (1, 1) for layer in image.layer)
+            assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    assert sizes == sorted(sizes) and sizes[0] < sizes[2] / 2
+
+
+def test_file_permissions_are_the_ordinary_ones(tmp_path):
+    (tmp_path / "plain").touch()
+    images.write_image(tmp_path / "a.png", FLOAT)
+    assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_overwrite(tmp_path):
+    path = tmp_path / "a.png"
+    images.write_image(path, FLOAT)
+    for call in (images.check_output, lambda path: images.write_image(path, 1 - FLOAT)):
+        with pytest.raises(UserError, match=r"a\.png` exists already.*`--overwrite`"):
+            call(path)
+    assert np.abs(images.read_image(path) - FLOAT).max() < 1e-6
+    images.check_output(path, overwrite=True)
+    images.write_image(path, 1 - FLOAT, overwrite=True)
+    assert np.abs(images.read_image(path) - (1 - FLOAT)).max() < 1e-6
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_many_writers_one_wins(tmp_path):
+    path, barrier, outcomes = tmp_path / "a.png", threading.Barrier(8), []
+
+    def write(value):
+        image = np.full((64, 64, 3), value / 255, np.float32)
+        barrier.wait()
+        try:
+            images.write_image(path, image)
+            outcomes.append(value)
+        except UserError as error:
+            assert "exists already" in str(error)
+
+    threads = [threading.Thread(target=write, args=(value,)) for value in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 1
+    assert np.all(images.to_uint8(images.read_image(path)) == outcomes[0])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [PermissionError, OSError])
+def test_file_system_without_hard_links(tmp_path, monkeypatch, error):
+    def link(*_):
+        raise error(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    images.write_image(tmp_path / "a.png", FLOAT)
+    assert np.abs(images.read_image(tmp_path / "a.png") - FLOAT).max() < 1e-6
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_file_that_appears_meanwhile_stays(tmp_path, monkeypatch, links):
+    path, fsync, link = tmp_path / "a.png", os.fsync, os.link
+
+    def rival(descriptor):
+        path.write_bytes(b"theirs")
+        fsync(descriptor)
+
+    def no_link(*arguments):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fsync", rival)
+    monkeypatch.setattr(os, "link", link if links else no_link)
+    with pytest.raises(UserError, match="exists already"):
+        images.write_image(path, FLOAT)
+    assert path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_full_disk_leaves_no_trace(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "a.png"
+    images.write_image(path, FLOAT)
+    monkeypatch.setattr(os, "fsync", full)
+    for overwrite, name in [(True, "a.png"), (False, "b.png")]:
+        with pytest.raises(UserError, match=rf"{name}` cannot be written: No space left on device"):
+            images.write_image(tmp_path / name, 1 - FLOAT, overwrite=overwrite)
+    assert np.abs(images.read_image(path) - FLOAT).max() < 1e-6
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_non_finite_picture_is_not_written(tmp_path, value):
+    image = FLOAT.copy()
+    image[3, 4, 1] = value
+    with pytest.raises(NonFiniteError, match="1 of the picture's 2880 values are NaN or infinite"):
+        images.write_image(tmp_path / "a.png", image)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a", "a.tif", ".png", "a.png.bak"])
+@pytest.mark.parametrize("use", [images.check_output, lambda p: images.write_image(p, FLOAT)])
+def test_unknown_suffix(tmp_path, name, use):
+    with pytest.raises(UserError, match=r"must end in \.jpg, \.png, \.webp or \.jpeg"):
+        use(tmp_path / name)
+
+
+@pytest.mark.parametrize("use", [images.check_output, lambda p: images.write_image(p, FLOAT)])
+def test_folder_that_cannot_be(tmp_path, use):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"a\.png` cannot be written: .*file` is not a folder"):
+        use(tmp_path / "file" / "sub" / "a.png")
+    (tmp_path / "b.png").mkdir()
+    with pytest.raises(UserError, match=r"b\.png` is a folder"):
+        use(tmp_path / "b.png")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    if not os.access(tmp_path / "locked", os.W_OK):  # root may write everywhere
+        with pytest.raises(UserError, match="locked` is not writable"):
+            use(tmp_path / "locked" / "a.png")
+
+
+def test_check_output_makes_nothing(tmp_path):
+    images.check_output(tmp_path / "new" / "er" / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_system_refuses_the_name(tmp_path):
+    with pytest.raises(UserError, match="cannot be written: File name too long"):
+        images.write_image(tmp_path / ("a" * 300 + ".png"), FLOAT)
+    assert list(tmp_path.iterdir()) == []
+    images.write_image(tmp_path / ("a" * 251 + ".png"), FLOAT)
+
+
+def test_encode_image():
+    for format, magic in [("jpg", b"\xff\xd8\xff"), ("png", b"\x89PNG"), ("webp", b"RIFF")]:
+        data = images.encode_image(FLOAT, format)
+        assert data.startswith(magic)
+        assert images.read_image(io.BytesIO(data)).shape == FLOAT.shape
+    with pytest.raises(UserError, match="`format` must be one of jpg, png, webp. Received: 'gif'"):
+        images.encode_image(FLOAT, "gif")
+    for quality in (0, 101):
+        with pytest.raises(UserError, match=f"`quality` must be .* Received: quality={quality}"):
+            images.encode_image(FLOAT, "jpg", quality=quality)
+    for format, side in [("jpg", 65_536), ("webp", 16_384)]:
+        with pytest.raises(UserError, match=rf"{side}x1 cannot be a {format}.*Try png"):
+            images.encode_image(np.zeros((1, side, 3), np.float32), format)
+
+
+# -- contact sheets --------------------------------------------------------------------------------
+
+
+def test_grid():
+    dark, gray = np.zeros((6, 8, 3), np.float32), np.full((6, 8, 3), 0.5, np.float32)
+    sheet = images.grid([[None, dark], [gray, dark, gray]], pad=2)
+    assert sheet.shape == (14, 28, 3) and sheet.dtype == np.float32
+    expected = np.ones_like(sheet)
+    expected[:6, 10:18] = 0
+    expected[8:, :8] = 0.5
+    expected[8:, 10:18] = 0
+    expected[8:, 20:] = 0.5
+    np.testing.assert_allclose(sheet, expected, atol=1e-6)
+    assert np.array_equal(images.grid([[FLOAT]]), FLOAT)
+
+
+def test_grid_letterboxes():
+    wide, tall = np.zeros((4, 16, 3), np.float32), np.zeros((16, 4, 3), np.float32)
+    sheet = images.grid([[wide, tall, np.zeros((2, 2, 3), np.float32)]], pad=0)
+    assert sheet.shape == (16, 48, 3)
+    expected = np.ones_like(sheet)
+    expected[6:10, :16] = 0
+    expected[:, 22:26] = 0
+    expected[:, 32:] = 0
+    np.testing.assert_allclose(sheet, expected, atol=1e-6)
+
+
+def test_concat():
+    dark, small = np.zeros((8, 6, 3), np.float32), np.full((4, 5, 3), 0.5, np.float32)
+    strip = images.concat([dark, small, dark], pad=1)
+    assert strip.shape == (8, 6 + 1 + 10 + 1 + 6, 3)
+    np.testing.assert_allclose(strip[:, 7:17], 0.5, atol=1e-6)
+    assert (strip[:, [6, 17]] == 1).all() and (strip[:, :6] == 0).all()
+
+
+def test_nothing_to_show():
+    for rows in ([], [[]], [[None]]):
+        with pytest.raises(UserError, match="A contact sheet needs at least one image"):
+            images.grid(rows)
+    with pytest.raises(UserError, match="A strip needs at least one image"):
+        images.concat([])
