@@ -1,0 +1,315 @@
+"""Where weights come from: a name or a path to checked float32 arrays.
+
+Nothing here unpickles, follows a link inside a file or allocates what a header claims before the
+claim is held against the expected shapes.
+"""
+
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tf_style.errors import UserError
+
+__all__ = [
+    "PACKAGED",
+    "PACKAGED_SHA256",
+    "read_h5",
+    "read_npz",
+    "read_weights",
+    "sha256",
+    "to_float16",
+    "write_atomically",
+    "write_npz",
+]
+
+PACKAGED = Path(__file__).parent / "pretrained" / "vgg16.npz"
+# Printed by tools/extract_vgg16.py, which makes the file.
+PACKAGED_SHA256 = "4b9b1ccbded6df9a89217bf34d2b63e428056d56ea0299f35535cf5dde33a6cb"
+
+# https://github.com/keras-team/keras: keras/src/applications/vgg16.py and vgg19.py.
+KERAS_FILES = {
+    "vgg16": (
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "6d6bbae143d832006294945121d1f1fc",
+    ),
+    "vgg19": (
+        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "253f8cb515780f3b799900260a226db6",
+    ),
+}
+
+Arrays = dict[str, np.ndarray]
+KEPT_TYPES = (np.float16, np.float32, np.int64)
+
+
+def sha256(path: str | Path) -> str:
+    """The file's SHA-256 as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_weights(
+    source: str | Path,
+    encoder: str,
+    shapes: dict[str, tuple[int, ...]],
+    optional: dict[str, tuple[int, ...]] | None = None,
+    expected_sha256: str = "",
+) -> tuple[Arrays, str]:
+    """The encoder weights that `source` names, checked before use.
+
+    Args:
+        source: `packaged` (VGG16 in this package), `imagenet` (the file Keras downloads; its
+            cache is looked at first) or the path of an `.h5`, `.weights.h5` or `.npz`.
+        encoder: `vgg16` or `vgg19`.
+        shapes: The shape of every array wanted, such as `{"block1_conv1/kernel": (3, 3, 3, 64)}`.
+        optional: Shapes of arrays that an `.npz` may hold besides.
+        expected_sha256: Hexadecimal digest that the file must have; empty for any.
+
+    Returns:
+        The float32 arrays by name, and the file's SHA-256.
+
+    Raises:
+        UserError: The file cannot be had, or is not what it should be.
+
+    Example:
+        >>> arrays, digest = read_weights("packaged", "vgg16", {"block1_conv1/bias": (64,)})
+        >>> arrays["block1_conv1/bias"].shape
+        (64,)
+    """
+    path = _find(str(source), encoder)
+    digest = sha256(path)
+    expected_sha256 = expected_sha256 or (PACKAGED_SHA256 if path == PACKAGED else "")
+    if expected_sha256 and digest != expected_sha256:
+        raise UserError(
+            f"{path} is not the expected weight file: its SHA-256 is {digest} over "
+            f"{path.stat().st_size:,} bytes, expected {expected_sha256}; fetch or install it again."
+        )
+    if _kind(path) == "h5":
+        return read_h5(path, shapes), digest
+    return read_npz(path, shapes, optional), digest
+
+
+def read_npz(
+    path: str | Path,
+    shapes: dict[str, tuple[int, ...]],
+    optional: dict[str, tuple[int, ...]] | None = None,
+) -> Arrays:
+    """The named arrays of an `.npz`: float16 and float32 as float32, int64 as it is.
+
+    Each array's shape and type are read from its header and held against `shapes` first, so a
+    file cannot make the reader allocate more than the network needs. Other members are ignored.
+
+    Args:
+        path: The file.
+        shapes: Shape of every array that must be there.
+        optional: Shape of every array that may be there.
+
+    Raises:
+        UserError: Missing, truncated, mis-shaped or non-finite arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            missing = [name for name in shapes if f"{name}.npy" not in members]
+            if missing:
+                raise UserError(
+                    _lacks(path, missing, [name.removesuffix(".npy") for name in members])
+                )
+            wanted = shapes | {k: v for k, v in (optional or {}).items() if f"{k}.npy" in members}
+            return {
+                name: _read_member(archive, members[f"{name}.npy"], path, name, shape)
+                for name, shape in wanted.items()
+            }
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again.") from error
+
+
+def _read_member(archive, info, path, name, shape):
+    size = int(np.prod(shape)) * 8
+    if info.file_size > size + 4096:  # an .npy header is far below 4 KiB
+        raise UserError(_misshaped(path, name, f"{info.file_size} bytes", f"{shape}, float32"))
+    content = io.BytesIO(archive.read(info))
+    version = np.lib.format.read_magic(content)
+    read_header = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        raise UserError(f"{path}: array {name!r} has .npy version {version}, expected (1, 0).")
+    found, _, dtype = read_header(content)
+    if found != shape or dtype not in KEPT_TYPES:
+        raise UserError(_misshaped(path, name, f"{found}, {dtype}", f"{shape}, float32 or float16"))
+    content.seek(0)
+    return _finite(path, name, np.load(content, allow_pickle=False))
+
+
+def read_h5(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
+    """The named convolutions of a Keras weight file, as float32.
+
+    Both of Keras' layouts are read: `block1_conv1/block1_conv1_W_1:0` of the files it downloads
+    and `layers/<layer>/vars/0` of `save_weights`. Soft, external and virtual links are refused:
+    they could name any file of the machine.
+
+    Args:
+        path: The file.
+        shapes: As in `read_weights`; `<layer>/kernel` is 4-dimensional, `<layer>/bias` 1.
+
+    Raises:
+        UserError: Missing, truncated, mis-shaped or non-finite arrays.
+    """
+    import h5py  # Comes with Keras; late, because most runs need no HDF5.
+
+    datasets = {}
+
+    def collect(name, item):
+        if isinstance(item, h5py.Dataset):
+            if item.is_virtual or item.external:
+                raise UserError(f"{path}: {name!r} is kept in another file, which is refused.")
+            datasets[name] = item
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(collect)
+            arrays = {}
+            for name, shape in shapes.items():
+                layer = name.split("/")[0]
+                found = [
+                    data
+                    for key, data in datasets.items()
+                    if layer in key.split("/") and data.ndim == len(shape)
+                ]
+                if not found:
+                    raise UserError(_lacks(path, [name], datasets))
+                if found[0].shape != shape or found[0].dtype.kind != "f":
+                    found = f"{found[0].shape}, {found[0].dtype}"
+                    raise UserError(_misshaped(path, name, found, f"{shape}, floating"))
+                arrays[name] = _finite(path, name, found[0][()])
+            return arrays
+    except (OSError, RuntimeError, KeyError) as error:
+        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again.") from error
+
+
+def write_npz(path: str | Path, arrays: Arrays) -> None:
+    """Write arrays to an uncompressed `.npz`, whole or not at all; the same arrays, the same bytes.
+
+    Args:
+        path: The file; an existing one is replaced in one step.
+        arrays: By name; `/` may stand in a name. Their types are kept.
+    """
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_atomically(path, content.getvalue())
+
+
+def to_float16(arrays: Arrays) -> Arrays:
+    """The arrays in half precision, for files that ship.
+
+    Raises:
+        UserError: A value is beyond float16's 65504.
+    """
+    with np.errstate(over="ignore"):
+        halves = {name: np.asarray(value).astype("float16") for name, value in arrays.items()}
+    for name, value in halves.items():
+        if not np.isfinite(value).all():
+            raise UserError(f"Array {name!r} has values that float16 cannot hold.")
+    return halves
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write a file under a temporary name, flush it to the disk and rename it into place."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Flush a folder's list of names to the disk, so that a rename survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _find(source: str, encoder: str) -> Path:
+    if source == "packaged":
+        if encoder != "vgg16":
+            raise UserError(
+                f"Only VGG16's weights are packaged. Received: --encoder {encoder} "
+                "--encoder-weights packaged; use --encoder vgg16, or --encoder-weights imagenet."
+            )
+        return PACKAGED
+    if source == "imagenet":
+        return _download(encoder)
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise UserError(
+            f"There is no encoder weight file {source!r}; --encoder-weights takes `packaged` "
+            "(vgg16), `imagenet`, or the path of an .h5 or .npz."
+        )
+    return path
+
+
+def _download(encoder: str) -> Path:
+    from keras.utils import get_file
+
+    name, md5 = KERAS_FILES[encoder]
+    origin = f"https://storage.googleapis.com/tensorflow/keras-applications/{encoder}/{name}"
+    try:
+        return Path(get_file(name, origin, cache_subdir="models", file_hash=md5))
+    except Exception as error:  # Keras raises a bare Exception
+        raise UserError(
+            f"{encoder.upper()}'s ImageNet weights are neither in Keras' cache nor to be "
+            "downloaded from here: use --encoder vgg16, whose weights are packaged, or fetch "
+            f"{name} on another machine and give its path to --encoder-weights."
+        ) from error
+
+
+def _kind(path: Path) -> str:
+    with open(path, "rb") as file:
+        head = file.read(512)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "h5"
+    if head.startswith(b"PK\x03\x04"):
+        return "npz"
+    text = head.lstrip().lower()
+    if text.startswith(b"version https://git-lfs"):
+        fault = "is a Git LFS pointer, not the weights it stands for; run `git lfs pull`"
+    elif text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        fault = "is a web page, not weights; download the file itself"
+    elif not head:
+        fault = "is empty; fetch it again"
+    else:
+        fault = f"is neither HDF5 nor .npz (it begins with {head[:8]!r}); give an .h5 or .npz"
+    raise UserError(f"{path} {fault}.")
+
+
+def _lacks(path, missing, found) -> str:
+    some = ", ".join(list(found)[:4]) or "nothing"
+    return (
+        f"{path} lacks {missing[0]!r} ({len(missing)} missing in all); it holds {some}, ...: "
+        "these are not the weights of this network."
+    )
+
+
+def _misshaped(path, name, found, expected) -> str:
+    return f"{path}: {name!r} is {found}, expected {expected}: not the weights of this network."
+
+
+def _finite(path, name, value) -> np.ndarray:
+    if value.dtype.kind == "f":
+        value = np.asarray(value, "float32")
+    if not np.isfinite(value).all():
+        raise UserError(f"{path}: {name!r} holds NaN or infinity.")
+    return value
