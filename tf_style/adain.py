@@ -1,0 +1,159 @@
+"""The arbitrary-style stylizer: any photo in any painting's style, in one pass."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tf_style.decoder import Decoder
+from tf_style.encoder import FILTERS, VGGEncoder, build_encoder
+from tf_style.layers import AdaIN, ChannelStatistics, CropLike, PadToMultiple
+
+__all__ = ["AdaINStylizer", "blend", "build_stylizer", "stored_variables"]
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class AdaINStylizer(keras.Model):
+    """Encoder, AdaIN, decoder: `(content, style, alpha) -> stylized`.
+
+        t        = AdaIN(f(content), f(style), alpha)        f: the encoder to `layer`
+        stylized = clip(g(t), 0, 1)                          g: the decoder
+
+    The output has exactly the content's size: the content is reflected to a multiple of the
+    encoder's stride and the result cropped back. Two parts of it stand alone:
+
+        encode_style: style -> statistics              (batch, 2, channels)
+        transfer:     (content, statistics, alpha) -> stylized
+
+    so that a style is encoded once for many photos, and several styles are blended by a weighted
+    mean of their statistics. Neither loss nor mode is in it: it is what is saved and served.
+
+    Args:
+        architecture: `vgg19` or `vgg16`.
+        layer: The encoder's layer where AdaIN acts.
+        padding: `reflect` or `zero`, of encoder and decoder.
+        pooling: `max` or `avg`, of the encoder.
+        compute_dtype: `float32` or `bfloat16`, of the convolutions. Statistics are float32.
+
+    Call arguments, as a dictionary:
+        content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
+        style: `(batch, any height, any width, 3)`, likewise.
+        alpha: `(batch,)`, in [0, 1].
+
+    Example:
+        >>> stylizer = AdaINStylizer("vgg16")
+        >>> photo, painting = keras.ops.zeros((1, 17, 23, 3)), keras.ops.ones((1, 32, 16, 3))
+        >>> stylizer({"content": photo, "style": painting, "alpha": keras.ops.ones(1)}).shape
+        TensorShape([1, 17, 23, 3])
+
+    Reference: https://arxiv.org/abs/1703.06868
+    """
+
+    def __init__(
+        self,
+        architecture: str = "vgg19",
+        layer: str = "relu4_1",
+        padding: str = "reflect",
+        pooling: str = "max",
+        compute_dtype: str = "float32",
+        **kwargs,
+    ):
+        # === Layers ===
+        encoder = VGGEncoder(architecture, (layer,), padding, pooling, compute_dtype)
+        decoder = Decoder(architecture, layer, padding, compute_dtype)
+        adain = AdaIN(name="adain")
+        stride = 2 ** (int(layer[4]) - 1)
+
+        # === Functional model ===
+        content = keras.Input((None, None, 3), name="content")
+        style = keras.Input((None, None, 3), name="style")
+        statistics = keras.Input((2, FILTERS[int(layer[4]) - 1]), name="statistics")
+        alpha = keras.Input((), name="alpha")
+
+        encode_style = keras.Model(
+            style, ChannelStatistics(name="statistics")(encoder(style)[layer]), name="encode_style"
+        )
+        features = encoder(PadToMultiple(stride, name="pad")(content))[layer]
+        decoded = decoder(adain(features, statistics, alpha))
+        transfer = keras.Model(
+            {"content": content, "statistics": statistics, "alpha": alpha},
+            ops.clip(CropLike(name="crop")(decoded, content), 0.0, 1.0),
+            name="transfer",
+        )
+        stylized = transfer({"content": content, "statistics": encode_style(style), "alpha": alpha})
+        super().__init__(
+            inputs={"content": content, "style": style, "alpha": alpha},
+            outputs=stylized,
+            **({"name": "adain_stylizer"} | kwargs),
+        )
+        self.encoder = encoder
+        self.decoder = decoder
+        self.adain = adain
+        self.encode_style = encode_style
+        self.transfer = transfer
+
+        # === Config ===
+        self.architecture = architecture
+        self.layer = layer
+        self.padding = padding
+        self.pooling = pooling
+        self.convolution_dtype = compute_dtype
+
+    def get_config(self):
+        return {
+            "architecture": self.architecture,
+            "layer": self.layer,
+            "padding": self.padding,
+            "pooling": self.pooling,
+            "compute_dtype": self.convolution_dtype,
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer:
+    """The stylizer that a checkpoint's `model` entry describes; its decoder is not yet loaded.
+
+    Args:
+        model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer), `factors`,
+            `layer`, `padding` and `pooling`.
+        compute_dtype: `float32` or `bfloat16`, of the convolutions.
+    """
+    stylizer = AdaINStylizer(
+        model["encoder"], model["layer"], model["padding"], model["pooling"], compute_dtype
+    )
+    if model["encoder_weights"] == "packaged":
+        encoder, _, _ = build_encoder(
+            model["encoder"], (model["layer"],), "packaged", model["factors"]
+        )
+        stylizer.encoder.set_weights(encoder.get_weights())
+    return stylizer
+
+
+def stored_variables(stylizer: AdaINStylizer, model: dict) -> dict[str, keras.Variable]:
+    """The variables that a checkpoint holds, by name: the decoder's, and the encoder's unless
+    they are packaged.
+
+    Example:
+        >>> stylizer = AdaINStylizer("vgg16", "relu1_1")
+        >>> sorted(stored_variables(stylizer, {"encoder_weights": "packaged"}))
+        ['decoder/conv1_1/bias', 'decoder/conv1_1/kernel']
+    """
+    models = {"decoder": stylizer.decoder}
+    if model["encoder_weights"] != "packaged":
+        models["encoder"] = stylizer.encoder
+    return {
+        f"{prefix}/{layer.name}/{variable.name}": variable
+        for prefix, part in models.items()
+        for layer in part.layers
+        for variable in layer.weights
+    }
+
+
+def blend(statistics: np.ndarray, weights: list[float]) -> np.ndarray:
+    """The weighted mean of several styles' statistics, the weights scaled to sum one."""
+    weights = np.asarray(weights, "float32")
+    return np.tensordot(weights / weights.sum(), statistics, 1)

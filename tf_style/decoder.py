@@ -1,0 +1,90 @@
+"""The decoder: features back to an image, the encoder's table walked backwards."""
+
+import keras
+
+from tf_style.encoder import FILTERS, layers_up_to
+from tf_style.layers import ReflectionPadding2D
+
+__all__ = ["Decoder"]
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class Decoder(keras.Model):
+    """The mirror of the encoder: every convolution turned round, pooling to nearest upsampling.
+
+    ReLU after all but the last convolution, no normalisation (it would undo AdaIN). The output is
+    linear, not clipped: a trainer needs the gradient of what lies outside [0, 1]. From relu4_1 it
+    has 9 convolutions and 3,505,219 parameters for VGG19, 8 and 2,915,139 for VGG16.
+
+    Departure from the authors: the last bias starts at 0.5, mid-grey, instead of near black.
+
+    Args:
+        architecture: `vgg19` or `vgg16`, whose mirror it is.
+        layer: The encoder's layer to start from.
+        padding: `reflect` or `zero`.
+        compute_dtype: `float32` or `bfloat16`, of all convolutions but the last: an image of
+            bfloat16 would show steps of 1/256.
+
+    Input shape: `(batch, height, width, channels of the layer)`.
+    Output shape: `(batch, height * s, width * s, 3)`, float32; s is the layer's stride.
+
+    Example:
+        >>> Decoder("vgg19").count_params(), Decoder("vgg16").count_params()
+        (3505219, 2915139)
+
+    Reference: https://arxiv.org/abs/1703.06868, section 6.1.
+    """
+
+    def __init__(
+        self,
+        architecture: str = "vgg19",
+        layer: str = "relu4_1",
+        padding: str = "reflect",
+        compute_dtype: str = "float32",
+        **kwargs,
+    ):
+        policy = "mixed_bfloat16" if compute_dtype == "bfloat16" else "float32"
+        path = layers_up_to(architecture, [layer])
+
+        # === Functional model ===
+        features = keras.Input((None, None, FILTERS[int(layer[4]) - 1]), name="features")
+        x = features
+        for current, before in zip(reversed(path), [*reversed(path[:-1]), None], strict=True):
+            block, index = current.removeprefix("relu").split("_")
+            last = before is None
+            dtype = "float32" if last else policy
+            if padding == "reflect":
+                x = ReflectionPadding2D(1, dtype=dtype, name=f"pad{block}_{index}")(x)
+            x = keras.layers.Conv2D(
+                3 if last else FILTERS[int(before[4]) - 1],
+                3,
+                padding="valid" if padding == "reflect" else "same",
+                activation=None if last else "relu",
+                kernel_initializer="glorot_uniform" if last else "he_uniform",
+                bias_initializer=keras.initializers.Constant(0.5) if last else "zeros",
+                dtype=dtype,
+                name=f"conv{block}_{index}",
+            )(x)
+            if index == "1" and not last:
+                x = keras.layers.UpSampling2D(2, dtype=policy, name=f"up{block}")(x)
+        super().__init__(inputs=features, outputs=x, **({"name": "decoder"} | kwargs))
+
+        # === Config ===
+        self.architecture = architecture
+        self.layer = layer
+        self.padding = padding
+        self.convolution_dtype = compute_dtype
+
+    def get_config(self):
+        return {
+            "architecture": self.architecture,
+            "layer": self.layer,
+            "padding": self.padding,
+            "compute_dtype": self.convolution_dtype,
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)

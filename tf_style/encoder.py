@@ -1,0 +1,283 @@
+"""The encoder: an image to the features that VGG sees in it, each layer at mean activation one."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from tf_style.errors import UserError
+from tf_style.layers import ReflectionPadding2D
+from tf_style.ops import channel_moments, gram_matrix
+from tf_style.weights import read_weights
+
+__all__ = ["VGG", "VGGEncoder", "VGGPreprocessing", "build_encoder", "layer_names", "style_of"]
+
+# Convolutions in each of the five blocks; Simonyan & Zisserman 2015, table 1, columns D and E.
+VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+FILTERS = (64, 128, 256, 512, 512)
+
+# BGR means of the ImageNet pixels that VGG was trained on, 0 to 255.
+# https://www.robots.ox.ac.uk/~vgg/research/very_deep/
+MEAN_BGR = (103.939, 116.779, 123.68)
+
+# A package of this name ships with the code; see its SOURCES.md.
+CALIBRATION = Path(__file__).parent / "calibration"
+
+
+def layer_names(encoder: str) -> list[str]:
+    """The names of an encoder's layers, first to last: `relu1_1`, `relu1_2`, ...
+
+    Example:
+        >>> layer_names("vgg16")[-3:]
+        ['relu5_1', 'relu5_2', 'relu5_3']
+    """
+    if encoder not in VGG:
+        raise UserError(f"`encoder` must be one of {', '.join(VGG)}. Received: encoder={encoder}")
+    return [f"relu{b}_{c}" for b, n in enumerate(VGG[encoder], 1) for c in range(1, n + 1)]
+
+
+def keras_name(layer: str) -> str:
+    """Keras' name of the convolution before a layer: `relu4_1` is `block4_conv1`."""
+    block, index = layer.removeprefix("relu").split("_")
+    return f"block{block}_conv{index}"
+
+
+def weight_shapes(encoder: str, up_to: str) -> dict[str, tuple[int, ...]]:
+    """Shape of every kernel and bias up to and including a layer."""
+    shapes, channels = {}, 3
+    for layer in layers_up_to(encoder, [up_to]):
+        filters = FILTERS[int(layer[4]) - 1]
+        shapes[f"{keras_name(layer)}/kernel"] = (3, 3, channels, filters)
+        shapes[f"{keras_name(layer)}/bias"] = (filters,)
+        channels = filters
+    return shapes
+
+
+def layers_up_to(encoder: str, layers: list[str]) -> list[str]:
+    """All layers from the first to the deepest of those asked for."""
+    names = layer_names(encoder)
+    unknown = [layer for layer in layers if layer not in names]
+    if unknown or not layers:
+        raise UserError(
+            f"{encoder} has the layers {', '.join(names)}. Received: {', '.join(unknown) or 'none'}"
+        )
+    return names[: max(map(names.index, layers)) + 1]
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class VGGPreprocessing(keras.layers.Layer):
+    """An image, RGB in [0, 1], to what VGG was trained on: BGR, 0 to 255, less the mean.
+
+    Example:
+        >>> VGGPreprocessing()(keras.ops.zeros((1, 1, 1, 3))).numpy().round(1).ravel().tolist()
+        [-103.9, -116.8, -123.7]
+    """
+
+    def __init__(self, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+
+    def call(self, image):
+        return image[..., ::-1] * 255.0 - ops.array(MEAN_BGR, dtype="float32")
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class VGGEncoder(keras.Model):
+    """VGG's convolutions up to the deepest layer asked for: image -> {layer: features}.
+
+    Only the layers up to that one are built. The weights are not trained. Departures from
+    Simonyan & Zisserman: borders are reflected instead of zero, as in the AdaIN authors' network,
+    and `set_weights_of` scales each layer to mean activation one (Gatys et al. 2016, section 2,
+    scale each filter).
+
+    Args:
+        architecture: `vgg19` or `vgg16`.
+        layers: Names of the layers to return, such as `["relu1_1", "relu4_1"]`.
+        padding: `reflect` or `zero`.
+        pooling: `max` or `avg`.
+        compute_dtype: `float32` or `bfloat16`, of the convolutions; weights stay float32.
+
+    Input shape: `(batch, height, width, 3)`, RGB in [0, 1].
+
+    Example:
+        >>> encoder = VGGEncoder("vgg16", ["relu1_1", "relu2_1"])
+        >>> {k: tuple(v.shape) for k, v in encoder(keras.ops.zeros((1, 16, 16, 3))).items()}
+        {'relu1_1': (1, 16, 16, 64), 'relu2_1': (1, 8, 8, 128)}
+
+    Reference: https://arxiv.org/abs/1409.1556
+    """
+
+    def __init__(
+        self,
+        architecture: str = "vgg19",
+        layers: tuple[str, ...] = ("relu4_1",),
+        padding: str = "reflect",
+        pooling: str = "max",
+        compute_dtype: str = "float32",
+        **kwargs,
+    ):
+        for name, value, known in (
+            ("padding", padding, ("reflect", "zero")),
+            ("pooling", pooling, ("max", "avg")),
+            ("compute_dtype", compute_dtype, ("float32", "bfloat16")),
+        ):
+            if value not in known:
+                raise UserError(f"`{name}` must be one of {', '.join(known)}. Received: {value}")
+        policy = "mixed_bfloat16" if compute_dtype == "bfloat16" else "float32"
+        pool = keras.layers.MaxPooling2D if pooling == "max" else keras.layers.AveragePooling2D
+
+        # === Functional model ===
+        image = keras.Input((None, None, 3), name="image")
+        x = VGGPreprocessing(name="preprocessing")(image)
+        features, channels_of_block = {}, 1
+        for layer in layers_up_to(architecture, list(layers)):
+            block = int(layer[4])
+            if block != channels_of_block:
+                x = pool(2, dtype=policy, name=f"pool{channels_of_block}")(x)
+                channels_of_block = block
+            if padding == "reflect":
+                x = ReflectionPadding2D(1, dtype=policy, name=f"pad{layer[4:]}")(x)
+            x = keras.layers.Conv2D(
+                FILTERS[block - 1],
+                3,
+                padding="valid" if padding == "reflect" else "same",
+                activation="relu",
+                dtype=policy,
+                name=keras_name(layer),
+            )(x)
+            if layer in layers:
+                features[layer] = x
+        kwargs = {"name": architecture, "trainable": False} | kwargs
+        super().__init__(inputs=image, outputs=features, **kwargs)
+
+        # === Config ===
+        self.architecture = architecture
+        self.layers_out = tuple(layers)
+        self.padding = padding
+        self.pooling = pooling
+        self.convolution_dtype = compute_dtype
+
+    def set_weights_of(self, arrays: dict[str, np.ndarray], factors: dict[str, float]) -> None:
+        """Take raw VGG weights, scaled so that `layer = factors[layer] * raw layer`.
+
+        ReLU and pooling commute with a positive factor f, so it goes into the weights:
+
+            kernel_l = raw_l * f_l / f_(l-1),  bias_l = raw_l * f_l,  f_0 = 1
+
+        Args:
+            arrays: `block1_conv1/kernel`, `block1_conv1/bias`, ... as `read_weights` gives them.
+            factors: One positive number for every layer up to the deepest.
+        """
+        before = 1.0
+        for layer in layers_up_to(self.architecture, list(self.layers_out)):
+            name, factor = keras_name(layer), float(factors[layer])
+            kernel, bias = arrays[f"{name}/kernel"], arrays[f"{name}/bias"]
+            self.get_layer(name).set_weights([kernel * (factor / before), bias * factor])
+            before = factor
+
+    def get_config(self):
+        return {
+            "architecture": self.architecture,
+            "layers": self.layers_out,
+            "padding": self.padding,
+            "pooling": self.pooling,
+            "compute_dtype": self.convolution_dtype,
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def build_encoder(
+    encoder: str = "vgg19",
+    layers: tuple[str, ...] = ("relu4_1",),
+    weights: str | Path = "",
+    factors: dict[str, float] | None = None,
+    expected_sha256: str = "",
+    **options,
+) -> tuple[VGGEncoder, dict[str, float], str]:
+    """An encoder with its weights, its layers' factors and the weight file's SHA-256.
+
+    The factors come from the argument, else from the weight file, else they are measured once by
+    `calibrate`: whoever builds a model stores them in its config and hands them back here.
+
+    Args:
+        encoder: `vgg19` or `vgg16`.
+        layers: Names of the layers to return.
+        weights: As in `read_weights`; empty: `packaged` for vgg16, `imagenet` for vgg19.
+        factors: One number for every layer, to scale it by; None for the weight file's own.
+        expected_sha256: Digest the file must have; empty for any.
+        **options: `padding`, `pooling` and `compute_dtype` of `VGGEncoder`.
+
+    Example:
+        >>> encoder, factors, digest = build_encoder("vgg16", ("relu1_1",))
+        >>> round(1 / factors["relu1_1"]) in range(15, 30)
+        True
+    """
+    weights = weights or {"vgg16": "packaged", "vgg19": "imagenet"}[encoder]
+    names = layer_names(encoder)
+    model = VGGEncoder(encoder, layers, **options)
+    # Factors that must be measured need every layer; stored ones only those that are built.
+    up_to = layers_up_to(encoder, list(layers))[-1]
+    shapes = weight_shapes(encoder, up_to if factors else names[-1])
+    arrays, digest = read_weights(
+        weights, encoder, shapes, {"factors": (len(names),)}, expected_sha256
+    )
+    if factors is None:
+        if "factors" in arrays:
+            factors = dict(zip(names, map(float, arrays["factors"]), strict=True))
+        else:
+            factors = calibrate(encoder, arrays)
+    model.set_weights_of(arrays, factors)
+    return model, factors, digest
+
+
+def calibrate(encoder: str, arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    """Measure the factor that brings each layer's mean activation to one.
+
+        factor[layer] = 1 / mean{ raw layer, over the package's calibration photos }
+
+    Args:
+        encoder: `vgg19` or `vgg16`.
+        arrays: The raw weights of every layer.
+
+    Raises:
+        UserError: A layer is silent on the photos, so these are no trained weights.
+    """
+    from tf_style.images import list_images, read_image
+
+    names = layer_names(encoder)
+    model = VGGEncoder(encoder, tuple(names))
+    model.set_weights_of(arrays, dict.fromkeys(names, 1.0))
+    photos = [read_image(path) for path in list_images(CALIBRATION)]
+    means = [
+        {name: float(ops.mean(x)) for name, x in model(photo[None]).items()} for photo in photos
+    ]
+    mean = {name: float(np.mean([of[name] for of in means])) for name in names}
+    silent = [name for name in names if not mean[name] > 0]
+    if silent:
+        raise UserError(
+            f"The weights leave {silent[0]} without activation on every calibration photo: "
+            "they are not those of a trained VGG."
+        )
+    return {name: 1.0 / value for name, value in mean.items()}
+
+
+STATISTICS = {"moments": channel_moments, "gram": gram_matrix}
+
+
+def style_of(features: dict, layers: tuple[str, ...], statistics: str = "moments") -> dict:
+    """The style half of a description: {layer: statistics}, whatever the picture's size.
+
+    Args:
+        features: What the encoder returned.
+        layers: Names of the layers to describe.
+        statistics: `moments` (mean and standard deviation) or `gram`.
+    """
+    return {layer: STATISTICS[statistics](features[layer]) for layer in layers}

@@ -1,0 +1,169 @@
+"""The layers that Keras does not have: AdaIN, reflection padding, padding to a multiple."""
+
+import keras
+from keras import ops
+
+from tf_style.ops import channel_moments
+
+__all__ = ["AdaIN", "ChannelStatistics", "CropLike", "PadToMultiple", "ReflectionPadding2D"]
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class ReflectionPadding2D(keras.layers.Layer):
+    """Mirror the picture at its borders; the border line itself is not repeated.
+
+    Zeros at the border are dark pixels to a convolution and come out as a frame; the authors'
+    networks reflect before every convolution.
+
+    Args:
+        padding: Lines added at each of the four sides, 0 or more. The input needs more lines
+            than that on each side.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: `(batch, height + 2 * padding, width + 2 * padding, channels)`.
+
+    Example:
+        >>> row = keras.ops.reshape(keras.ops.arange(1.0, 10.0), (1, 3, 3, 1))
+        >>> ReflectionPadding2D(1)(row)[0, 0, :, 0].numpy().tolist()
+        [5.0, 4.0, 5.0, 6.0, 5.0]
+    """
+
+    def __init__(self, padding: int = 1, **kwargs):
+        if padding < 0:
+            raise ValueError(f"`padding` must be 0 or more. Received: padding={padding}")
+        super().__init__(**kwargs)
+        self.padding = padding
+
+    def call(self, inputs):
+        lines = (self.padding, self.padding)
+        return ops.pad(inputs, ((0, 0), lines, lines, (0, 0)), mode="reflect")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, *_plus((height, width), 2 * self.padding), channels)
+
+    def get_config(self):
+        return super().get_config() | {"padding": self.padding}
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class PadToMultiple(keras.layers.Layer):
+    """Reflect the picture at its bottom and right until both sides are multiples of a number.
+
+    Args:
+        multiple: The number, 1 or more. Both sides must be longer than `multiple - 1`.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: the same with height and width rounded up.
+
+    Example:
+        >>> PadToMultiple(8)(keras.ops.zeros((1, 17, 24, 3))).shape
+        TensorShape([1, 24, 24, 3])
+    """
+
+    def __init__(self, multiple: int = 8, **kwargs):
+        if multiple < 1:
+            raise ValueError(f"`multiple` must be 1 or more. Received: multiple={multiple}")
+        super().__init__(**kwargs)
+        self.multiple = multiple
+
+    def call(self, inputs):
+        _, height, width, _ = ops.shape(inputs)
+        below, right = -height % self.multiple, -width % self.multiple
+        return ops.pad(inputs, ((0, 0), (0, below), (0, right), (0, 0)), mode="reflect")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        rounded = (side and side + -side % self.multiple for side in (height, width))
+        return (batch, *rounded, channels)
+
+    def get_config(self):
+        return super().get_config() | {"multiple": self.multiple}
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class CropLike(keras.layers.Layer):
+    """Cut the first picture's bottom and right to the size of the second: undoes `PadToMultiple`.
+
+    Example:
+        >>> CropLike()(keras.ops.zeros((1, 24, 24, 3)), keras.ops.zeros((1, 17, 24, 3))).shape
+        TensorShape([1, 17, 24, 3])
+    """
+
+    def call(self, inputs, like):
+        _, height, width, _ = ops.shape(like)
+        return inputs[:, :height, :width]
+
+    def compute_output_shape(self, inputs_shape, like_shape):
+        return (inputs_shape[0], *like_shape[1:3], inputs_shape[3])
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class ChannelStatistics(keras.layers.Layer):
+    """Features to the style statistics of AdaIN: mean and standard deviation of every channel.
+
+    Always float32. Of several styles a weighted mean of their statistics is the paper's
+    interpolation: AdaIN is linear in them.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: `(batch, 2, channels)`: the means, then the standard deviations.
+
+    Example:
+        >>> ChannelStatistics()(keras.ops.ones((1, 4, 4, 512))).shape
+        TensorShape([1, 2, 512])
+    """
+
+    def __init__(self, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+
+    def call(self, inputs):
+        return ops.stack(channel_moments(inputs), axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 2, input_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class AdaIN(keras.layers.Layer):
+    """Adaptive instance normalisation: give the content's features the style's statistics.
+
+        AdaIN(x, y)        = std(y) * (x - mean(x)) / std(x) + mean(y)
+        AdaIN(x, y, alpha) = alpha * AdaIN(x, y) + (1 - alpha) * x
+
+    It has no weights. Mean and standard deviation are taken over the positions of each picture
+    and channel, in float32, `EPSILON` inside the root on both sides (the authors' code adds it to
+    the content's only).
+
+    Call arguments:
+        content: Features `(batch, height, width, channels)`.
+        statistics: The style's, `(batch, 2, channels)`, from `ChannelStatistics`.
+        alpha: Strength in [0, 1], `(batch,)`; 0 returns the content's features.
+
+    Output shape: the content's.
+
+    Example:
+        >>> content, style = keras.random.normal((2, 1, 8, 8, 4))
+        >>> blended = AdaIN()(content, ChannelStatistics()(style), keras.ops.ones(1))
+        >>> difference = ChannelStatistics()(blended) - ChannelStatistics()(style)
+        >>> bool(keras.ops.max(keras.ops.abs(difference)) < 1e-4)
+        True
+
+    Reference: https://arxiv.org/abs/1703.06868, equations 8 and 14.
+    """
+
+    def __init__(self, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+
+    def call(self, content, statistics, alpha):
+        moments = (*channel_moments(content), *ops.unstack(statistics, axis=1))
+        mean, std, style_mean, style_std = (ops.expand_dims(m, (1, 2)) for m in moments)
+        alpha = ops.reshape(alpha, (-1, 1, 1, 1))
+        stylized = (content - mean) / std * style_std + style_mean
+        return content + alpha * (stylized - content)
+
+    def compute_output_shape(self, content_shape, statistics_shape=None, alpha_shape=None):
+        return content_shape
+
+
+def _plus(sides, lines):
+    return tuple(side and side + lines for side in sides)
