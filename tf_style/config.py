@@ -1,0 +1,250 @@
+"""Every option, with its default, its help and the source of its number.
+
+The dataclasses are the single source: the scripts' flags, `--help`, the README's table and the
+checkpoint's `config.json` are made from their fields.
+"""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+
+from tf_style.errors import UserError
+
+__all__ = ["StylizeConfig", "TrainConfig", "from_dict"]
+
+
+def option(default, help, *, choices=None, low=None, high=None, group=""):
+    """A field with its help and the values it takes; `low` and `high` are themselves allowed."""
+    metadata = {"help": help, "choices": choices, "low": low, "high": high, "group": group}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Checked:
+    """A dataclass whose values are checked against its fields when it is made."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value, about = getattr(self, field.name), field.metadata
+            values = value if isinstance(value, tuple) else (value,)
+            for one in values:
+                if about["choices"] and one not in about["choices"]:
+                    known = ", ".join(map(str, about["choices"]))
+                    raise UserError(f"`{field.name}` must be one of {known}. Received: {one!r}")
+                low, high = about["low"], about["high"]
+                # Written so that NaN fails too.
+                if (low is not None and not one >= low) or (high is not None and not one <= high):
+                    bounds = f"{low} or more" if high is None else f"between {low} and {high}"
+                    raise UserError(f"`{field.name}` must be {bounds}. Received: {one}")
+
+
+DATA, MODEL, LOSS, OPTIMIZER, RUN = "data", "model", "loss", "optimizer", "run"
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class TrainConfig(Checked):
+    """What `train.py` does; the defaults are those of the AdaIN paper and its authors' code.
+
+    Source of the numbers: https://github.com/xunhuang1995/AdaIN-style, train.lua.
+
+    Example:
+        >>> TrainConfig(batch_size=4).batch_size
+        4
+    """
+
+    content_path: str = option(
+        "", "Photos to train on: a folder (walked recursively), a file or a glob.", group=DATA
+    )
+    style_path: str = option("", "Paintings to train on, likewise.", group=DATA)
+    val_content_path: str = option(
+        "", "Held-out photos; with --val-style-path their losses are logged.", group=DATA
+    )
+    val_style_path: str = option("", "Held-out paintings.", group=DATA)
+    resize_size: int = option(
+        512, "Pixels of a training picture's shorter side before cropping.", low=16, group=DATA
+    )
+    crop_size: int = option(256, "Pixels of the square random crop.", low=16, group=DATA)
+    max_images: int = option(
+        0, "Use at most this many photos and paintings each, drawn by the seed; 0: all.",
+        low=0, group=DATA,
+    )  # fmt: skip
+    allow_changed_data: bool = option(
+        False, "Resume although the folders no longer hold the same files.", group=DATA
+    )
+
+    method: str = option("adain", "What is trained.", choices=("adain",), group=MODEL)
+    encoder: str = option(
+        "vgg19", "The network that describes images; vgg16's weights come with the package, "
+        "vgg19's are downloaded by Keras.", choices=("vgg19", "vgg16"), group=MODEL,
+    )  # fmt: skip
+    encoder_weights: str = option(
+        "", "packaged (vgg16), imagenet (from Keras' cache or site), or the path of an .h5 or .npz "
+        "file; empty: packaged for vgg16, imagenet for vgg19.", group=MODEL,
+    )  # fmt: skip
+    encoder_sha256: str = option(
+        "", "SHA-256 that the encoder's weight file must have; empty: any.", group=MODEL
+    )
+    padding: str = option(
+        "reflect", "What lies beyond the border.", choices=("reflect", "zero"), group=MODEL
+    )
+    pooling: str = option("max", "The encoder's pooling.", choices=("max", "avg"), group=MODEL)
+    content_layer: str = option(
+        "relu4_1", "Layer where AdaIN acts and the content loss compares.", group=MODEL
+    )
+
+    content_weight: float = option(1.0, "Weight of the content loss.", low=0, group=LOSS)
+    style_weight: float = option(
+        1e-2, "Weight of the style loss; the authors' released decoder has 1e-1.", low=0,
+        group=LOSS,
+    )  # fmt: skip
+    style_layers: tuple[str, ...] = option(
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1"), "Layers of the style loss.", group=LOSS
+    )
+    style_reduction: str = option(
+        "sum", "Over channels: sum (the authors' code) or mean (the PyTorch ports, whose weight "
+        "is 10); w_sum = w_mean / channels of the layer.", choices=("sum", "mean"), group=LOSS,
+    )  # fmt: skip
+    tv_weight: float = option(
+        0.0, "Weight of the total variation, per mean squared difference.", low=0, group=LOSS
+    )
+    identity_weight: float = option(
+        0.0, "Above 0, the first pair of every batch has its own content as style and this "
+        "weight on the pixels' squared error; speeds up short trainings (50 is good).",
+        low=0, group=LOSS,
+    )  # fmt: skip
+
+    learning_rate: float = option(1e-4, "Adam's learning rate.", low=0, group=OPTIMIZER)
+    lr_decay: float = option(
+        5e-5, "With inverse: learning_rate / (1 + lr_decay * t).", low=0, group=OPTIMIZER
+    )
+    lr_schedule: str = option(
+        "inverse", "inverse (the paper's) or cosine (to zero at --max-iter).",
+        choices=("inverse", "cosine"), group=OPTIMIZER,
+    )  # fmt: skip
+    warmup_iter: int = option(
+        0, "Steps in which the learning rate rises linearly from zero.", low=0, group=OPTIMIZER
+    )
+    batch_size: int = option(8, "Pairs per step, over all devices.", low=1, group=OPTIMIZER)
+    max_iter: int = option(160_000, "Steps in all.", low=1, group=OPTIMIZER)
+    precision: str = option(
+        "float32", "Of the convolutions: float32, bfloat16, or auto (bfloat16 where the "
+        "processor is fast at it). Weights and statistics are float32 always.",
+        choices=PRECISIONS, group=OPTIMIZER,
+    )  # fmt: skip
+
+    checkpoint: str = option(
+        "ckpt", "The run's folder; if it has a state, the run is resumed.", group=RUN
+    )
+    overwrite: bool = option(False, "Move what is in --checkpoint aside and start anew.", group=RUN)
+    save_iter: int = option(1000, "Steps between saved states.", low=1, group=RUN)
+    log_iter: int = option(
+        50, "Steps between TensorBoard's losses; the host waits for the device only then.", low=1,
+        group=RUN,
+    )  # fmt: skip
+    preview_iter: int = option(
+        1000, "Steps between previews of the same fixed pairs; 0: none.", low=0, group=RUN
+    )
+    seed: int = option(0, "Of the initial weights, the order and the crops.", low=0, group=RUN)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.crop_size > self.resize_size:
+            raise UserError(
+                f"`crop_size` must be at most `resize_size`. Received: crop_size={self.crop_size}, "
+                f"resize_size={self.resize_size}"
+            )
+        if bool(self.val_content_path) != bool(self.val_style_path):
+            raise UserError("`val_content_path` and `val_style_path` are given together or not.")
+
+
+INPUT, LOOK, OUTPUT = "pictures in", "look", "pictures out"
+
+
+@dataclass(frozen=True)
+class StylizeConfig(Checked):
+    """What `stylize.py` does.
+
+    Example:
+        >>> StylizeConfig(alpha=0.5).content_size
+        1024
+    """
+
+    checkpoint: str = option(
+        "adain", "A checkpoint folder, or the name of a model that ships: adain.", group=INPUT
+    )
+    content_path: str = option(
+        "images/inputs", "Photos: a file, a folder (walked recursively) or a glob.", group=INPUT
+    )
+    style_path: str = option("images/styles", "Paintings, likewise.", group=INPUT)
+    content_size: int = option(
+        1024, "A photo's longer side is shrunk to this many pixels; 0: as it is.", low=0,
+        group=INPUT,
+    )  # fmt: skip
+    style_size: int = option(
+        512, "A painting's shorter side is brought to this many pixels; smaller gives finer "
+        "strokes; 0: as it is.", low=0, group=INPUT,
+    )  # fmt: skip
+    crop: bool = option(False, "Cut the middle square out of photos and paintings.", group=INPUT)
+    background: str = option(
+        "white", "Colour behind transparent pixels: a name or #rrggbb.", group=INPUT
+    )
+    max_pixels: int = option(
+        178_956_970, "Refuse pictures of more pixels than this before decoding them.", low=1,
+        group=INPUT,
+    )  # fmt: skip
+    random_styles: int = option(
+        0, "Use this many of the paintings, drawn by --seed; 0: all.", low=0, group=INPUT
+    )
+    seed: int = option(0, "Of --random-styles.", low=0, group=INPUT)
+
+    alpha: float = option(
+        1.0, "Strength of the style: 0 is the decoded photo, 1 the full style.", low=0, high=1,
+        group=LOOK,
+    )  # fmt: skip
+    style_weights: tuple[float, ...] = option(
+        (), "Blend all paintings into one style by these weights (their sum is scaled to 1), "
+        "in the order of the paintings' names.", low=0, group=LOOK,
+    )  # fmt: skip
+    preserve_color: str = option(
+        "none", "Keep the photo's colours: luma (only the brightness is stylised) or match (the "
+        "painting is first given the photo's colour mean and covariance).",
+        choices=("none", "luma", "match"), group=LOOK,
+    )  # fmt: skip
+    passes: int = option(1, "Times that the network is applied.", low=1, group=LOOK)
+    precision: str = option(
+        "auto", "Of the convolutions; auto: bfloat16 where the processor is fast at it.",
+        choices=PRECISIONS, group=LOOK,
+    )  # fmt: skip
+
+    out_path: str = option("images/output", "Folder for the results.", group=OUTPUT)
+    out_format: str = option(
+        "jpg", "Format of the results.", choices=("jpg", "png", "webp"), group=OUTPUT
+    )
+    quality: int = option(95, "JPEG's or WebP's quality.", low=1, high=100, group=OUTPUT)
+    concat: bool = option(False, "Write content, style and result side by side.", group=OUTPUT)
+    overwrite: bool = option(False, "Replace results that exist.", group=OUTPUT)
+    skip_existing: bool = option(False, "Leave results that exist and do the rest.", group=OUTPUT)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.overwrite and self.skip_existing:
+            raise UserError("`overwrite` and `skip_existing` exclude each other.")
+        if self.style_weights and not sum(self.style_weights) > 0:
+            raise UserError(f"`style_weights` are all zero. Received: {self.style_weights}")
+
+
+def from_dict(config_class: type, values: dict) -> typing.Any:
+    """A config from what `dataclasses.asdict` and JSON made of it.
+
+    Raises:
+        UserError: An unknown field, which names the known ones.
+
+    Example:
+        >>> from_dict(TrainConfig, {"style_layers": ["relu1_1"]}).style_layers
+        ('relu1_1',)
+    """
+    known = [field.name for field in dataclasses.fields(config_class)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise UserError(f"Unknown option {unknown[0]!r}; {config_class.__name__} has {known}.")
+    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

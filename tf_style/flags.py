@@ -1,0 +1,124 @@
+"""Dataclass fields to command-line flags: names, types, defaults and help from one source.
+
+absl parses; `--content-path` and `--content_path` are the same flag, which absl alone would
+refuse (https://github.com/abseil/abseil-cpp/issues/961).
+"""
+
+import dataclasses
+import shutil
+import textwrap
+import typing
+
+from absl import flags
+
+from tf_style.config import from_dict
+from tf_style.errors import UserError
+
+__all__ = ["help_text", "parse"]
+
+
+def parse(config_class: type, argv: list[str]) -> typing.Any:
+    """A config from a command line.
+
+    Args:
+        config_class: The dataclass whose fields are the flags.
+        argv: The program's name, then its arguments.
+
+    Raises:
+        UserError: An unknown flag, a value of the wrong type or out of range, or a stray word.
+
+    Example:
+        >>> from tf_style.config import TrainConfig
+        >>> config = parse(TrainConfig, ["train.py", "--batch-size=4", "--style_layers=relu1_1"])
+        >>> config.batch_size, config.style_layers
+        (4, ('relu1_1',))
+    """
+    values = _define(config_class)
+    try:
+        stray = values([argv[0], *map(_underscored, argv[1:])])[1:]
+    except flags.Error as error:
+        # absl names the flag, the value and, for an unknown one, its neighbours.
+        raise UserError(f"{str(error).rstrip('.').replace(chr(10), ' ')}; see --help.") from None
+    if stray:
+        raise UserError(f"Unexpected argument {stray[0]!r}: every option is a --flag; see --help.")
+    given = {field.name: values[field.name].value for field in dataclasses.fields(config_class)}
+    return from_dict(config_class, given)
+
+
+def help_text(config_class: type, doc: str) -> str:
+    """What `--help` prints: the program's docstring, then every flag by its group.
+
+    Args:
+        config_class: The dataclass whose fields are the flags.
+        doc: What the program is for, with examples.
+    """
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    lines, group = [doc.strip()], None
+    for field in dataclasses.fields(config_class):
+        about = field.metadata
+        if about["group"] != group:
+            group = about["group"]
+            lines += ["", f"{group.capitalize()}:"]
+        name = field.name.replace("_", "-")
+        if field.type is bool:
+            lines.append(f"  --{name}")
+        else:
+            default = _text(field.default) or ("none" if field.default == () else "empty")
+            lines.append(f"  --{name}  (default: {default})")
+        choices = about["choices"]
+        known = f" One of: {', '.join(choices)}." if choices and len(choices) > 1 else ""
+        lines += textwrap.wrap(about["help"] + known, width - 8, initial_indent=" " * 8,
+                               subsequent_indent=" " * 8)  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _define(config_class: type) -> flags.FlagValues:
+    values = flags.FlagValues()
+    define = {
+        str: flags.DEFINE_string,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        bool: flags.DEFINE_boolean,
+    }
+    for field in dataclasses.fields(config_class):
+        about = field.metadata
+        if typing.get_origin(field.type) is tuple:
+            item = typing.get_args(field.type)[0]
+            flags.DEFINE(
+                _TupleParser(item), field.name, field.default, about["help"], values,
+                serializer=flags.CsvListSerializer(","),
+            )  # fmt: skip
+        else:
+            define[field.type](field.name, field.default, about["help"], flag_values=values)
+    return values
+
+
+class _TupleParser(flags.ArgumentParser):
+    """Comma-separated values of one type."""
+
+    def __init__(self, item: type):
+        super().__init__()
+        self.item = item
+
+    def parse(self, argument):
+        if isinstance(argument, tuple):
+            return argument
+        try:
+            return tuple(self.item(part) for part in argument.split(",") if part.strip())
+        except ValueError:
+            raise ValueError(f"{argument!r} is no comma-separated list of numbers") from None
+
+    def flag_type(self):
+        return f"comma-separated {self.item.__name__}s"
+
+
+def _underscored(argument: str) -> str:
+    """`--max-iter=3` as `--max_iter=3`; values keep their dashes."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def _text(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
