@@ -1,0 +1,154 @@
+"""The checkpoint directory as files, each written whole or not at all.
+
+    ckpt/
+      config.json           what the model is and how it was made
+      stylizer.npz          the stylizer's weights, all that `stylize.py` needs
+      train/<step>.npz      weights, optimiser and step; the newest whole file is where to go on
+      logs/                 TensorBoard
+      previews/             the same pairs every so many steps
+
+A state is one file: its rename is the commit, so no pointer can disagree with it.
+"""
+
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tf_style.errors import UserError
+from tf_style.weights import read_npz, sync_folder, write_atomically, write_npz
+
+__all__ = [
+    "create",
+    "move_aside",
+    "newest_state",
+    "read_config",
+    "read_stylizer",
+    "save_state",
+    "write_stylizer",
+]
+
+# The newest and the one before it, should the disk have lost the newest.
+STATES_KEPT = 2
+
+
+def create(directory: str | Path, config: dict, stylizer: dict, overwrite: bool = False) -> None:
+    """Make a checkpoint directory with its config and first weights, in one step.
+
+    It is filled under a temporary name and renamed, so that no moment has a half of it.
+
+    Args:
+        directory: The new directory; what is there is moved aside if `overwrite`.
+        config: What becomes `config.json`.
+        stylizer: The stylizer's arrays.
+        overwrite: Whether an existing directory may be moved aside.
+
+    Raises:
+        UserError: Something is there already.
+    """
+    directory = Path(directory)
+    if directory.exists() and not overwrite and any(directory.iterdir()):
+        raise UserError(
+            f"{directory} exists and is no run that could be resumed; choose another --checkpoint, "
+            "or let --overwrite move it aside."
+        )
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    new = directory.with_name(f".{directory.name}.{os.getpid()}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    (new / "train").mkdir(parents=True)
+    write_npz(new / "stylizer.npz", stylizer)
+    write_config(new, config)
+    if directory.exists():
+        move_aside(directory)
+    os.rename(new, directory)
+    sync_folder(directory.parent)
+
+
+def move_aside(directory: Path) -> Path:
+    """Rename a directory to a name with the time in it, and return that."""
+    aside = directory.with_name(f"{directory.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+    while aside.exists():
+        aside = aside.with_name(f"{aside.name}x")
+    os.rename(directory, aside)
+    return aside
+
+
+def write_config(directory: str | Path, config: dict) -> None:
+    """Write `config.json`, whole or not at all."""
+    text = json.dumps(config, indent=2) + "\n"
+    write_atomically(Path(directory) / "config.json", text.encode())
+
+
+def read_config(directory: str | Path) -> dict:
+    """What `config.json` says.
+
+    Raises:
+        UserError: The directory is none, or holds no readable config.
+    """
+    path = Path(directory) / "config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{directory} is no checkpoint: it has no config.json; train.py makes one."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}).") from error
+    if not isinstance(config, dict) or not {"method", "model"} <= config.keys():
+        raise UserError(f"{path} lacks `method` or `model`: it was not written by train.py.")
+    return config
+
+
+def write_stylizer(directory: str | Path, stylizer: dict[str, np.ndarray]) -> None:
+    """Replace the stylizer's weights in one step."""
+    write_npz(Path(directory) / "stylizer.npz", stylizer)
+
+
+def read_stylizer(directory: str | Path, shapes: dict[str, tuple]) -> dict[str, np.ndarray]:
+    """The stylizer's weights, held against the shapes of the network they are for."""
+    path = Path(directory) / "stylizer.npz"
+    if not path.is_file():
+        raise UserError(f"{directory} is no checkpoint: it has no stylizer.npz.")
+    return read_npz(path, shapes)
+
+
+def save_state(directory: str | Path, step: int, arrays: dict[str, np.ndarray]) -> None:
+    """Save what a run needs to go on from a step, then let go of all but the newest states."""
+    folder = Path(directory) / "train"
+    folder.mkdir(exist_ok=True)
+    write_npz(folder / f"{step:08d}.npz", arrays)
+    for _, path in _states(directory)[STATES_KEPT:]:
+        path.unlink()
+
+
+def newest_state(directory: str | Path, shapes: dict) -> tuple[int, dict[str, np.ndarray]] | None:
+    """The newest whole state, as its step and arrays; None if there is none.
+
+    A damaged newest state gives way to the one before it.
+
+    Raises:
+        UserError: There are states, and none can be read.
+    """
+    fault = None
+    for step, path in _states(directory):
+        try:
+            return step, read_npz(path, shapes)
+        except UserError as error:
+            fault = fault or error
+    if fault:
+        raise fault
+    return None
+
+
+def _states(directory) -> list[tuple[int, Path]]:
+    """Steps and files of the saved states, newest first."""
+    found = [
+        (int(path.stem), path)
+        for path in (Path(directory) / "train").glob("*.npz")
+        if re.fullmatch(r"\d+", path.stem)
+    ]
+    return sorted(found, reverse=True)
