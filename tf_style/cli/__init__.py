@@ -1,0 +1,1 @@
+"""The scripts: flags, progress and exit codes; the work is the library's."""

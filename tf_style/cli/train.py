@@ -1,0 +1,75 @@
+"""Train a style transfer model on a folder of photos and a folder of paintings.
+
+    python train.py --content-path coco --style-path wikiart
+
+The defaults are the AdaIN paper's. Without a GPU, and with the weights that come with the package:
+
+    python train.py --content-path photos --style-path paintings --encoder vgg16 \\
+        --crop-size 144 --resize-size 256 --batch-size 5 --max-iter 6000 \\
+        --style-reduction mean --style-weight 6 --identity-weight 50 \\
+        --learning-rate 8e-4 --lr-schedule cosine --warmup-iter 100 --precision auto
+
+Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them
+by `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C and
+SIGTERM save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not
+finite, 4 out of memory, 130 or 143 stopped by a signal, saved.
+"""
+
+import sys
+import time
+
+from tf_style.cli import app
+from tf_style.config import TrainConfig
+
+# Without a terminal, a line this often.
+SECONDS_PER_LINE = 30
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return app.run(TrainConfig, _main, __doc__, argv)
+
+
+def _main(config: TrainConfig) -> int:
+    interrupt = app.Interrupt()
+    app.import_tensorflow()
+    from tf_style.training import train
+
+    with app.progress_bar("steps") as bar:
+        scans = {}
+        task, last = None, 0.0
+
+        def on_scan(what, done, total):
+            if what not in scans:
+                scans[what] = bar.add_task(f"looking at {what}", total=total, text="")
+            bar.update(scans[what], completed=done)
+
+        for record in train(config, interrupt, on_scan):
+            if record.note:
+                bar.console.print(record.note, highlight=False)
+                continue
+            if task is None:
+                for scan in scans.values():
+                    bar.remove_task(scan)
+                start = record.step
+                task = bar.add_task("training", total=config.max_iter, completed=start, text="")
+            parts = {"content": 0.0, "style": 0.0}
+            for name, value in record.losses.items():
+                part = name.split("/")[0]
+                parts[part] = parts.get(part, 0.0) + value
+            text = " ".join(f"{name} {value:.4g}" for name, value in parts.items())
+            text += f" | {record.images_per_second:.2f} pairs/s"
+            bar.update(task, completed=record.step, text=text)
+            now, end = time.monotonic(), record.step == record.max_iter
+            if not sys.stderr.isatty() and (now - last > SECONDS_PER_LINE or end):
+                last = now
+                left = (record.max_iter - record.step) * record.seconds_per_step
+                eta = f"{left // 3600:.0f}h{left % 3600 // 60:02.0f}m left"
+                bar.console.print(
+                    f"step {record.step}/{record.max_iter} {text} | {eta}", highlight=False
+                )
+    return 128 + interrupt.signal if interrupt() else app.OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,366 @@
+"""Stylising with a trained model: arrays in Python, folders on disk."""
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_style import adain, checkpoint
+from tf_style.config import StylizeConfig
+from tf_style.errors import NonFiniteError, UserError
+from tf_style.images import (
+    center_crop,
+    check_output,
+    concat,
+    fit_longer,
+    fit_shorter,
+    list_images,
+    probe,
+    read_image,
+    scaled_size,
+    write_image,
+)
+from tf_style.memory import check_memory
+from tf_style.ops import match_color, preserve_luma
+from tf_style.precision import compute_dtype
+
+__all__ = ["Done", "StyleTransfer", "load", "stylize_folder"]
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+# Under 16 px the encoder's relu4_1 has one line, which a reflection of one cannot extend.
+MIN_SIDE = 16
+
+
+def load(checkpoint_or_name: str | Path = "adain", precision: str = "auto") -> "StyleTransfer":
+    """A trained model, ready to stylise.
+
+    Args:
+        checkpoint_or_name: A checkpoint folder, or the name of a model that ships with the
+            package. A folder of that name wins.
+        precision: `auto`, `float32` or `bfloat16`, of the convolutions.
+
+    Raises:
+        UserError: No such folder or name, or the folder is no whole checkpoint.
+
+    Example:
+        >>> stylize = load("adain")
+        >>> photo, painting = np.zeros((40, 60, 3), "float32"), np.ones((50, 50, 3), "float32")
+        >>> stylize(photo, painting, alpha=0.5).shape
+        (40, 60, 3)
+    """
+    directory = _directory(checkpoint_or_name)
+    config = checkpoint.read_config(directory)
+    if config["method"] != "adain":
+        raise UserError(f"{directory} is of the unknown method {config['method']!r}.")
+    model = config["model"]
+    try:
+        stylizer = adain.build_stylizer(model, compute_dtype(precision))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{directory}/config.json does not describe a model: {error}.") from error
+    variables = adain.stored_variables(stylizer, model)
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    arrays = checkpoint.read_stylizer(directory, shapes)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    return StyleTransfer(stylizer)
+
+
+class StyleTransfer:
+    """A stylizer as a function of pictures: `stylize(content, style, alpha=1.0) -> image`.
+
+    Args:
+        stylizer: A model with the parts `encode_style` and `transfer`.
+
+    Example:
+        >>> stylize = StyleTransfer(adain.AdaINStylizer("vgg16"))
+        >>> statistics = stylize.encode_style(np.ones((32, 32, 3), "float32"))
+        >>> statistics.shape
+        (2, 512)
+    """
+
+    def __init__(self, stylizer: keras.Model):
+        self.stylizer = stylizer
+        image = tf.TensorSpec((None, None, None, 3), name="image")
+        channels = stylizer.encode_style.output_shape[-1]
+
+        # One trace for all sizes: with Keras' `predict` memory grows with each new size
+        # (https://github.com/tensorflow/tensorflow/issues/38561).
+        @tf.function(input_signature=[image])
+        def encode_style(image):
+            return stylizer.encode_style(image)
+
+        @tf.function(
+            input_signature=[image, tf.TensorSpec((None, 2, channels)), tf.TensorSpec((None,))]
+        )
+        def transfer(content, statistics, alpha):
+            return stylizer.transfer({"content": content, "statistics": statistics, "alpha": alpha})
+
+        self._encode_style = encode_style
+        self._transfer = transfer
+
+    def __call__(
+        self,
+        content: np.ndarray | str | Path,
+        style: np.ndarray | str | Path | list,
+        alpha: float = 1.0,
+        style_weights: list[float] | None = None,
+    ) -> np.ndarray:
+        """Stylise one picture.
+
+        Args:
+            content: Image `(height, width, 3)`, float in [0, 1] or uint8, or a file's path; both
+                sides 16 px or more.
+            style: Likewise, of any size; a list of them is blended.
+            alpha: Strength in [0, 1].
+            style_weights: One number, 0 or more, for each style of a list; None for equal ones.
+
+        Returns:
+            Image of the content's size, float32 in [0, 1].
+
+        Raises:
+            UserError: A picture too small or unreadable, or numbers out of range.
+            NonFiniteError: The network gave NaN, infinity or one flat colour.
+        """
+        styles = style if isinstance(style, list | tuple) else [style]
+        statistics = np.stack([self.encode_style(one) for one in styles])
+        weights = [1.0] * len(styles) if style_weights is None else style_weights
+        return self.transfer(content, adain.blend(statistics, weights), alpha)
+
+    def encode_style(self, style: np.ndarray | str | Path) -> np.ndarray:
+        """A style picture's statistics `(2, channels)`, to be used for many photos."""
+        return self._encode_style(_image(style, "style")[None]).numpy()[0]
+
+    def transfer(
+        self, content: np.ndarray | str | Path, statistics: np.ndarray, alpha: float = 1.0
+    ) -> np.ndarray:
+        """Stylise one picture with statistics from `encode_style`."""
+        if not 0 <= alpha <= 1:
+            raise UserError(f"`alpha` must be between 0 and 1. Received: alpha={alpha}")
+        content = _image(content, "content")
+        stylized = self._transfer(content[None], statistics[None], np.float32([alpha])).numpy()[0]
+        _check_result(stylized, content)
+        return stylized
+
+
+@dataclass(frozen=True)
+class Done:
+    """One result of `stylize_folder`, or why there is none.
+
+    Attributes:
+        path: The file written, or the file that could not be used.
+        done: Results so far, failures included.
+        total: Results in all.
+        seconds: That this one took.
+        fault: One sentence, or empty.
+        note: One sentence on the whole run; then there is no result.
+    """
+
+    path: Path | None
+    done: int
+    total: int
+    seconds: float = 0.0
+    fault: str = ""
+    note: str = ""
+
+
+def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
+    """Stylise every photo with every painting, into a folder.
+
+    Names, formats, sizes and memory are checked before any work. A picture that cannot be read is
+    named and left out, the rest is done.
+
+    Args:
+        config: All of it.
+
+    Yields:
+        A record for each result and each failure.
+
+    Raises:
+        UserError: Something the user can mend, before any work.
+    """
+    contents, styles = list_images(config.content_path), list_images(config.style_path)
+    if config.random_styles and config.random_styles < len(styles):
+        chosen = np.random.default_rng(config.seed).choice(
+            len(styles), config.random_styles, replace=False
+        )
+        styles = [styles[i] for i in sorted(chosen)]
+    if config.style_weights and len(config.style_weights) != len(styles):
+        raise UserError(
+            f"`style_weights` needs one number for each of the {len(styles)} styles. "
+            f"Received: {len(config.style_weights)}"
+        )
+    outputs = _outputs(config, contents, styles)
+    todo = {
+        key: path for key, path in outputs.items() if not (config.skip_existing and path.exists())
+    }
+    for path in todo.values():
+        check_output(path, config.overwrite)
+    total = len(outputs)
+    if len(todo) < total:
+        yield Done(None, 0, total, note=f"{total - len(todo)} results exist and are skipped")
+    if not todo:
+        return
+    yield Done(None, 0, total, note=_check_memory(config, contents, styles))
+
+    stylize = load(config.checkpoint, config.precision)
+    done = total - len(todo)
+    encoded, faults = {}, {}
+    for path in styles:
+        try:
+            image = _read_style(config, path)
+            encoded[path] = stylize.encode_style(image)
+        except UserError as error:
+            faults[path] = str(error)
+    if config.style_weights and faults:
+        raise UserError(f"A blend needs all its styles: {next(iter(faults.values()))}")
+
+    for content_path, keys in itertools.groupby(todo, key=lambda key: key[0]):
+        content = None
+        for _, style_path in keys:
+            began, out = time.monotonic(), outputs[content_path, style_path]
+            done += 1
+            try:
+                if style_path in faults:
+                    raise UserError(faults[style_path])
+                if content_path in faults:
+                    raise UserError(faults[content_path])
+                if content is None:
+                    try:
+                        content = _read_content(config, content_path)
+                    except UserError as error:
+                        faults[content_path] = str(error)
+                        raise
+                result = _result(config, stylize, content, style_path, encoded)
+                write_image(out, result, quality=config.quality, overwrite=config.overwrite)
+            except (UserError, NonFiniteError) as error:
+                yield Done(out, done, total, time.monotonic() - began, fault=str(error))
+            else:
+                yield Done(out, done, total, time.monotonic() - began)
+
+
+def _result(config, stylize, content, style_path, encoded):
+    """One stylised picture, as it is to be written."""
+    used = list(encoded) if style_path is None else [style_path]
+    weights = config.style_weights or [1.0]
+    if config.preserve_color == "match":
+        images = [match_color(_read_style(config, path), content) for path in used]
+        statistics = np.stack([stylize.encode_style(image) for image in images])
+    else:
+        statistics = np.stack([encoded[path] for path in used])
+    statistics = adain.blend(statistics, weights)
+    stylized = content
+    for _ in range(config.passes):
+        stylized = stylize.transfer(stylized, statistics, config.alpha)
+    if config.preserve_color == "luma":
+        stylized = preserve_luma(stylized, content)
+    if config.concat:
+        shown = [_read_style(config, path) for path in used]
+        stylized = concat([content, *shown, stylized])
+    return stylized
+
+
+def _read_content(config, path):
+    image = read_image(path, background=config.background, max_pixels=config.max_pixels)
+    image = fit_longer(center_crop(image) if config.crop else image, config.content_size)
+    return _image(image, f"`{path}`")
+
+
+def _read_style(config, path):
+    image = read_image(path, background=config.background, max_pixels=config.max_pixels)
+    image = center_crop(image) if config.crop else image
+    return _image(fit_shorter(image, config.style_size, enlarge=True), f"`{path}`")
+
+
+def _outputs(config, contents, styles):
+    """Every pair's file: {(content, style): path}; a blend's style is None."""
+    content_names, style_names = _names(contents), _names(styles)
+    if config.style_weights:
+        style_names = {None: "blend"}
+    folder, suffix = Path(config.out_path), config.out_format
+    return {
+        (content, style): folder / f"{content_name}_stylized_{style_name}.{suffix}"
+        for content, content_name in content_names.items()
+        for style, style_name in style_names.items()
+    }
+
+
+def _names(paths):
+    """A short name for each path, no two alike: its stem, with as many folders as it takes."""
+    names = {path: path.stem for path in paths}
+    if len(set(names.values())) < len(paths):
+        root = Path(os.path.commonpath([path.parent for path in paths]))
+        names = {path: "_".join(path.relative_to(root).with_suffix("").parts) for path in paths}
+    if len(set(names.values())) < len(paths):
+        names = {path: f"{name}_{path.suffix[1:]}" for path, name in names.items()}
+    if len(set(names.values())) < len(paths):
+        names = {path: f"{i:04d}_{name}" for i, (path, name) in enumerate(names.items())}
+    return names
+
+
+def _check_memory(config, contents, styles) -> str:
+    """Refuse what will not fit, from headers alone; else one sentence on what it takes."""
+    largest, which = 0, None
+    for path, limits in itertools.chain(
+        ((path, {"longer": config.content_size}) for path in contents),
+        ((path, {"shorter": config.style_size, "enlarge": True}) for path in styles),
+    ):
+        try:
+            info = probe(path, config.max_pixels)
+        except UserError:
+            continue  # Named when its turn comes.
+        sides = (info.height, info.width)
+        sides = (min(sides),) * 2 if config.crop else sides
+        height, width = scaled_size(*sides, **limits)
+        if height * width > largest:
+            largest, which = height * width, f"{path} at {width}x{height}"
+    return check_memory(largest, which) if which else ""
+
+
+def _directory(name: str | Path) -> Path:
+    if Path(name).is_dir():
+        return Path(name)
+    shipped = sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
+    if str(name) in shipped:
+        return PRETRAINED / str(name)
+    raise UserError(
+        f"There is no checkpoint folder {str(name)!r}, nor a model of that name; models that "
+        f"ship: {', '.join(shipped)}."
+    )
+
+
+def _image(image: np.ndarray | str | Path, what: str) -> np.ndarray:
+    """A float32 image, from an array or a file, at least 16 px a side."""
+    if isinstance(image, str | os.PathLike):
+        what, image = f"`{image}`", read_image(image)
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype.kind not in "fu":
+        raise UserError(
+            f"{what} must be an image (height, width, 3) of float in [0, 1] or uint8. "
+            f"Received: {image.dtype} of shape {image.shape}"
+        )
+    height, width, _ = image.shape
+    if min(height, width) < MIN_SIDE:
+        raise UserError(f"{what} is {width}x{height}: both sides must be {MIN_SIDE} px or more.")
+    if image.dtype == np.uint8:
+        image = image / np.float32(255)
+    return image.astype("float32", copy=False)
+
+
+def _check_result(stylized: np.ndarray, content: np.ndarray) -> None:
+    if not np.isfinite(stylized).all():
+        raise NonFiniteError(
+            "The network gave NaN or infinity, so nothing is written; try --precision float32, "
+            "or another checkpoint."
+        )
+    if np.ptp(stylized) == 0 and np.ptp(content) > 0:
+        raise NonFiniteError(
+            "The network gave one flat colour, so nothing is written; the checkpoint is untrained "
+            "or damaged."
+        )
