@@ -6,6 +6,7 @@
       train/<step>.npz      weights, optimiser and step; the newest whole file is where to go on
       logs/                 TensorBoard
       previews/             the same pairs every so many steps
+      left_out.tsv          pictures that could not be used, and why
 
 A state is one file: its rename is the commit, so no pointer can disagree with it.
 """
@@ -29,6 +30,8 @@ __all__ = [
     "read_config",
     "read_stylizer",
     "save_state",
+    "write_config",
+    "write_left_out",
     "write_stylizer",
 ]
 
@@ -36,7 +39,9 @@ __all__ = [
 STATES_KEPT = 2
 
 
-def create(directory: str | Path, config: dict, stylizer: dict, overwrite: bool = False) -> None:
+def create(
+    directory: str | Path, config: dict, stylizer: dict, overwrite: bool = False
+) -> Path | None:
     """Make a checkpoint directory with its config and first weights, in one step.
 
     It is filled under a temporary name and renamed, so that no moment has a half of it.
@@ -47,25 +52,32 @@ def create(directory: str | Path, config: dict, stylizer: dict, overwrite: bool 
         stylizer: The stylizer's arrays.
         overwrite: Whether an existing directory may be moved aside.
 
+    Returns:
+        Where an existing directory went, or None.
+
     Raises:
         UserError: Something is there already.
     """
     directory = Path(directory)
-    if directory.exists() and not overwrite and any(directory.iterdir()):
+    if directory.is_file():
+        raise UserError(f"{directory} is a file; --checkpoint takes a folder.")
+    used = directory.is_dir() and any(directory.iterdir())
+    if used and not overwrite:
         raise UserError(
             f"{directory} exists and is no run that could be resumed; choose another --checkpoint, "
             "or let --overwrite move it aside."
         )
     directory.parent.mkdir(parents=True, exist_ok=True)
+    for left in directory.parent.glob(f".{directory.name}.*.new"):  # by a killed process
+        shutil.rmtree(left, ignore_errors=True)
     new = directory.with_name(f".{directory.name}.{os.getpid()}.new")
-    shutil.rmtree(new, ignore_errors=True)
     (new / "train").mkdir(parents=True)
     write_npz(new / "stylizer.npz", stylizer)
     write_config(new, config)
-    if directory.exists():
-        move_aside(directory)
-    os.rename(new, directory)
+    aside = move_aside(directory) if used else None
+    os.rename(new, directory)  # which may replace an empty directory
     sync_folder(directory.parent)
+    return aside
 
 
 def move_aside(directory: Path) -> Path:
@@ -116,6 +128,13 @@ def read_stylizer(directory: str | Path, shapes: dict[str, tuple]) -> dict[str, 
     return read_npz(path, shapes)
 
 
+def write_left_out(directory: str | Path, bad: list[tuple[str, str]]) -> Path:
+    """Write path and reason of each picture that was left out, and return the file."""
+    path = Path(directory) / "left_out.tsv"
+    write_atomically(path, "".join(f"{name}\t{reason}\n" for name, reason in bad).encode())
+    return path
+
+
 def save_state(directory: str | Path, step: int, arrays: dict[str, np.ndarray]) -> None:
     """Save what a run needs to go on from a step, then let go of all but the newest states."""
     folder = Path(directory) / "train"
@@ -128,11 +147,15 @@ def save_state(directory: str | Path, step: int, arrays: dict[str, np.ndarray]) 
 def newest_state(directory: str | Path, shapes: dict) -> tuple[int, dict[str, np.ndarray]] | None:
     """The newest whole state, as its step and arrays; None if there is none.
 
-    A damaged newest state gives way to the one before it.
+    A damaged newest state gives way to the one before it. What a killed process left half
+    written is removed.
 
     Raises:
         UserError: There are states, and none can be read.
     """
+    for folder in (Path(directory), Path(directory) / "train"):
+        for left in folder.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
     fault = None
     for step, path in _states(directory):
         try:

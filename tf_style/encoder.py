@@ -194,6 +194,11 @@ class VGGEncoder(keras.Model):
         return cls(**config)
 
 
+def default_weights(encoder: str) -> str:
+    """Where an encoder's weights come from if nothing else is said."""
+    return {"vgg16": "packaged", "vgg19": "imagenet"}[encoder]
+
+
 def build_encoder(
     encoder: str = "vgg19",
     layers: tuple[str, ...] = ("relu4_1",),
@@ -220,8 +225,8 @@ def build_encoder(
         >>> round(1 / factors["relu1_1"]) in range(15, 30)
         True
     """
-    weights = weights or {"vgg16": "packaged", "vgg19": "imagenet"}[encoder]
     names = layer_names(encoder)
+    weights = weights or default_weights(encoder)
     model = VGGEncoder(encoder, layers, **options)
     # Factors that must be measured need every layer; stored ones only those that are built.
     up_to = layers_up_to(encoder, list(layers))[-1]

@@ -6,7 +6,6 @@ MultiWorkerMirroredStrategy with two workers (https://github.com/keras-team/kera
 
 import dataclasses
 import functools
-import math
 import os
 import platform
 import time
@@ -19,21 +18,24 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tf_style import adain, checkpoint, data
+from tf_style import checkpoint, data
 from tf_style.config import TrainConfig
-from tf_style.encoder import build_encoder, layer_names, style_of
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import center_crop, fit_shorter, grid, read_image, write_image
-from tf_style.layers import ChannelStatistics
-from tf_style.losses import content_loss, moments_loss
-from tf_style.ops import total_variation
-from tf_style.precision import compute_dtype
+from tf_style.images import read_image, write_image
+from tf_style.layout import center_crop, fit_shorter, grid
+from tf_style.trainer import AdaINTrainer
 
-__all__ = ["LearningRate", "Progress", "train"]
+__all__ = ["Progress", "train"]
 
 # Pairs shown in every preview, and pairs over which the held-out losses are averaged.
 PREVIEW_PAIRS = 4
 VALIDATION_PAIRS = 40
+
+# What may change between sittings without making it another run.
+FREE = {
+    "checkpoint", "overwrite", "save_iter", "log_iter", "preview_iter", "content_path",
+    "style_path", "val_content_path", "val_style_path", "allow_changed_data",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,43 +59,6 @@ class Progress:
     images_per_second: float = 0.0
     learning_rate: float = 0.0
     note: str = ""
-
-
-@keras.saving.register_keras_serializable(package="tf_style")
-class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate after t steps.
-
-        inverse: rate / (1 + decay * t)                  (torch's adam.lua, the authors')
-        cosine:  rate * (1 + cos(pi * t / steps)) / 2
-        either   * min(1, (t + 1) / warmup)              where there is a warm-up
-
-    Args:
-        rate: At the start, above 0.
-        schedule: `inverse` or `cosine`.
-        decay: Of `inverse`, per step.
-        steps: Of `cosine`, at whose end the rate is 0.
-        warmup: Steps of linear rise.
-
-    Example:
-        >>> [round(float(LearningRate(1e-4, decay=5e-5)(t)), 7) for t in (0, 20_000)]
-        [0.0001, 5e-05]
-    """
-
-    def __init__(self, rate, schedule="inverse", decay=0.0, steps=1, warmup=0):
-        self.config = {
-            "rate": rate, "schedule": schedule, "decay": decay, "steps": steps, "warmup": warmup
-        }  # fmt: skip
-
-    def __call__(self, step):
-        c, step = self.config, ops.cast(step, "float32")
-        if c["schedule"] == "inverse":
-            rate = c["rate"] / (1.0 + c["decay"] * step)
-        else:
-            rate = c["rate"] * 0.5 * (1.0 + ops.cos(math.pi * step / c["steps"]))
-        return rate * ops.minimum(1.0, (step + 1.0) / max(c["warmup"], 1))
-
-    def get_config(self):
-        return self.config
 
 
 def train(
@@ -121,26 +86,31 @@ def train(
 
 
 class _Run:
-    """One process's part in a training."""
+    """One training: its pictures, its directory and its loop."""
 
     def __init__(self, config, on_scan):
         self.config = config
-        self.strategy = tf.distribute.get_strategy()
         self.directory = Path(config.checkpoint)
+        self.strategy = tf.distribute.get_strategy()
         self.notes = []
-        self.replicas = self.strategy.num_replicas_in_sync
-        if config.batch_size % self.replicas:
+        self.start = 0
+        replicas = self.strategy.num_replicas_in_sync
+        if config.batch_size % replicas:
             raise UserError(
-                f"`batch_size` must be a multiple of the {self.replicas} devices. "
+                f"`batch_size` must be a multiple of the {replicas} devices. "
                 f"Received: {config.batch_size}"
             )
+        folders = self._folders()
+        fresh = config.overwrite or not (self.directory / "config.json").exists()
+        self.old = None if fresh else checkpoint.read_config(self.directory)
+        # Before the scan, which may take minutes.
+        self.trainer = AdaINTrainer(config, self.old and self.old["model"]["factors"])
         self.pictures = {
             name: data.scan(
                 path, config.max_images, config.seed, on_file=functools.partial(on_scan, name)
             )
-            for name, path in self._folders().items()
+            for name, path in folders.items()
         }
-        self._build()
         self._open()
 
     def _folders(self):
@@ -156,123 +126,18 @@ class _Run:
     def _note(self, sentence):
         self.notes.append(Progress(self.start, self.config.max_iter, {}, note=sentence))
 
-    # --- The model and its step ---
-
-    def _build(self):
-        c = self.config
-        keras.utils.set_random_seed(c.seed)
-        dtype = compute_dtype(c.precision)
-        source = c.encoder_weights or {"vgg16": "packaged", "vgg19": "imagenet"}[c.encoder]
-        known = layer_names(c.encoder)
-        layers = tuple(dict.fromkeys((*c.style_layers, c.content_layer)))
-        deepest = max(layers, key=lambda layer: known.index(layer) if layer in known else 99)
-        if deepest != c.content_layer:
-            raise UserError(
-                f"`style_layers` must not lie behind `content_layer`. Received: {deepest} "
-                f"behind {c.content_layer}"
-            )
-        with self.strategy.scope():
-            self.encoder, factors, digest = build_encoder(
-                c.encoder, layers, source, None, c.encoder_sha256,
-                padding=c.padding, pooling=c.pooling, compute_dtype=dtype,
-            )  # fmt: skip
-            self.model = {
-                "encoder": c.encoder,
-                "encoder_weights": "packaged" if source == "packaged" else "stored",
-                "encoder_sha256": digest,
-                "factors": factors,
-                "layer": c.content_layer,
-                "padding": c.padding,
-                "pooling": c.pooling,
-            }
-            self.stylizer = adain.AdaINStylizer(
-                c.encoder, c.content_layer, c.padding, c.pooling, dtype
-            )
-            self.stylizer.encoder.set_weights(self.encoder.get_weights())
-            self.decoder = self.stylizer.decoder
-            rate = LearningRate(
-                c.learning_rate, c.lr_schedule, c.lr_decay, c.max_iter, c.warmup_iter
-            )
-            # torch's betas and epsilon, the authors'; Keras' own epsilon is 1e-7.
-            self.optimizer = keras.optimizers.Adam(rate, 0.9, 0.999, epsilon=1e-8)
-            # Built before restoring, or the slots would be made anew after it.
-            self.optimizer.build(self.decoder.trainable_variables)
-        self.variables = {
-            variable.path: variable
-            for variable in (*self.decoder.variables, *self.optimizer.variables)
-        }
-
-    def losses(self, content, style, identity):
-        """Weighted losses of a batch, each `(batch,)`, by name."""
-        c = self.config
-        batch = ops.shape(content)[0]
-        both = self.encoder(ops.concatenate([content, style]))
-        both = {layer: ops.stop_gradient(x) for layer, x in both.items()}
-        target_style = style_of({k: x[batch:] for k, x in both.items()}, c.style_layers)
-        statistics = ChannelStatistics()(both[c.content_layer][batch:])
-        target = self.stylizer.adain(both[c.content_layer][:batch], statistics, ops.ones(batch))
-
-        stylized = self.decoder(target)
-        features = self.encoder(stylized)
-        found_style = style_of(features, c.style_layers)
-        losses = {"content": c.content_weight * content_loss(features[c.content_layer], target)}
-        for layer in c.style_layers:
-            moments = moments_loss(found_style[layer], target_style[layer], c.style_reduction)
-            losses[f"style/{layer}"] = c.style_weight * moments
-        if c.tv_weight:
-            losses["tv"] = c.tv_weight * total_variation(stylized)
-        if c.identity_weight:
-            # A content loss on the pixels themselves.
-            losses["identity"] = c.identity_weight * identity * content_loss(stylized, content)
-        return losses
-
-    @functools.cached_property
-    def step(self):
-        """The compiled training step: a batch -> losses and, by name, what was not finite."""
-        variables = self.decoder.trainable_variables
-        share = 1.0 / self.config.batch_size
-
-        def gradients(content, style, identity):
-            with tf.GradientTape() as tape:
-                losses = {
-                    name: ops.sum(loss) * share
-                    for name, loss in self.losses(content, style, identity).items()
-                }
-                total = sum(losses.values())
-            grads = tape.gradient(total, variables)
-            faults = [
-                tf.reduce_sum(tf.cast(~tf.math.is_finite(x), tf.int32))
-                for x in (*losses.values(), *grads)
-            ]
-            return losses | {"total": total}, grads, tf.stack(faults)
-
-        def apply(grads):
-            self.optimizer.apply_gradients(zip(grads, variables, strict=True))
-
-        @tf.function
-        def step(batch):
-            losses, grads, faults = self.strategy.run(gradients, args=batch)
-            losses = {k: self.strategy.reduce("SUM", x, axis=None) for k, x in losses.items()}
-            faults = self.strategy.reduce("SUM", faults, axis=None)
-            # A bad update is not applied: what is saved next is the last good state.
-            if tf.reduce_all(faults == 0):
-                self.strategy.run(apply, args=(grads,))
-            return losses, faults
-
-        return step
-
     # --- The directory ---
 
     def _open(self):
+        """Make the directory, or go on from what it holds."""
         c = self.config
-        digests = {name: pictures.digest for name, pictures in self.pictures.items()}
         record = {
             "method": c.method,
-            "model": self.model,
+            "model": self.trainer.model,
             "training": dataclasses.asdict(c),
             "data": {
-                "digests": digests,
-                "used": {name: len(pictures.paths) for name, pictures in self.pictures.items()},
+                "digests": {name: found.digest for name, found in self.pictures.items()},
+                "used": {name: len(found.paths) for name, found in self.pictures.items()},
             },
             "versions": {
                 "python": platform.python_version(),
@@ -282,57 +147,45 @@ class _Run:
                 "threads": len(os.sched_getaffinity(0)),
             },
         }
-        self.start = 0
-        fresh = c.overwrite or not (self.directory / "config.json").exists()
-        if fresh:
-            stylizer = self._stylizer_arrays()
-            checkpoint.create(self.directory, record, stylizer, overwrite=c.overwrite)
+        if self.old is None:
+            arrays = self.trainer.stylizer_arrays()
+            aside = checkpoint.create(self.directory, record, arrays, overwrite=c.overwrite)
+            if aside:
+                self._note(f"the old run was moved to {aside}")
         else:
-            self._resume(record)
-        for name, pictures in self.pictures.items():
-            self._note(f"{name}: {len(pictures.paths)} pictures, {len(pictures.bad)} left out")
-        bad = [line for pictures in self.pictures.values() for line in pictures.bad]
+            for sentence in check_same(self.old, record):
+                self._note(sentence)
+            self._resume()
+            checkpoint.write_config(self.directory, record)
+        for name, found in self.pictures.items():
+            self._note(f"{name}: {len(found.paths)} pictures, {len(found.bad)} left out")
+        bad = [line for found in self.pictures.values() for line in found.bad]
         if bad:
-            text = "".join(f"{path}\t{reason}\n" for path, reason in bad)
-            checkpoint.write_atomically(self.directory / "left_out.tsv", text.encode())
-            self._note(f"why pictures were left out stands in {self.directory / 'left_out.tsv'}")
-        if not fresh:
-            self._note(f"resumed at step {self.start}")
+            file = checkpoint.write_left_out(self.directory, bad)
+            self._note(f"why pictures were left out stands in {file}")
 
-    def _resume(self, record):
-        old = checkpoint.read_config(self.directory)
-        _check_same(old, record, self.config, self._note_change)
-        shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
+    def _resume(self):
+        shapes = {name: tuple(v.shape) for name, v in self.trainer.variables.items()}
         found = checkpoint.newest_state(self.directory, shapes)
         if found:
-            self.start, arrays = found
-            for name, variable in self.variables.items():
-                variable.assign(arrays[name])
-        checkpoint.write_config(self.directory, record)
+            self.start, state = found
+            self.trainer.restore(state)
+        self._note(f"resumed at step {self.start}")
 
-    def _note_change(self, sentence):
-        self.notes.append(Progress(0, self.config.max_iter, {}, note=sentence))
-
-    def _stylizer_arrays(self):
-        stored = adain.stored_variables(self.stylizer, self.model)
-        return {name: ops.convert_to_numpy(variable) for name, variable in stored.items()}
-
-    def save(self, step):
-        """Save the state, then the stylizer."""
-        arrays = {name: ops.convert_to_numpy(v) for name, v in self.variables.items()}
-        checkpoint.save_state(self.directory, step, arrays)
-        checkpoint.write_stylizer(self.directory, self._stylizer_arrays())
+    def _save(self, step):
+        checkpoint.save_state(self.directory, step, self.trainer.state())
+        checkpoint.write_stylizer(self.directory, self.trainer.stylizer_arrays())
 
     # --- The loop ---
 
-    def _dataset(self, start):
+    def _batches(self):
         c = self.config
 
         def pipeline(context):
             return data.pairs(
                 self.pictures["content"],
                 self.pictures["style"],
-                steps=range(start, c.max_iter),
+                steps=range(self.start, c.max_iter),
                 batch_size=c.batch_size,
                 resize_size=c.resize_size,
                 crop_size=c.crop_size,
@@ -348,70 +201,64 @@ class _Run:
     def steps(self, should_stop):
         """Do the steps that are left."""
         c = self.config
+        if self.start >= c.max_iter:
+            self._note(f"all {c.max_iter} steps are done")
+            yield self.notes[-1]
+            return
         writer = tf.summary.create_file_writer(str(self.directory / "logs"))
-        names = None
+        # Device tensors: the host waits for the device only when it reads them.
         waiting, since = [], time.monotonic()
-        step = saved = self.start
-        if step == 0 and not (self.directory / "train" / f"{0:08d}.npz").exists():
-            self.save(0)
-        for step, batch in enumerate(self._dataset(self.start), self.start + 1):
-            losses, faults = self.step(batch)
-            names = names or [*(k for k in losses if k != "total")]
-            waiting.append((losses, faults))
+        for step, batch in enumerate(self._batches(), self.start + 1):
+            waiting.append(self.trainer.step(batch))
             ends = step == c.max_iter or should_stop()
-            logs = step % c.log_iter == 0
-            saves = step % c.save_iter == 0 or ends
-            if logs or saves:
-                self._check_finite(waiting, names, step)
-                means = {k: float(np.mean([float(one[k]) for one, _ in waiting])) for k in losses}
+            saves = ends or step % c.save_iter == 0
+            previews = c.preview_iter and (step % c.preview_iter == 0 or step == c.max_iter)
+            if saves or previews or step % c.log_iter == 0:
+                means = self._read(waiting, step)
                 seconds = (time.monotonic() - since) / len(waiting)
-                rate = float(self.optimizer.learning_rate)
-                yield Progress(step, c.max_iter, means, seconds, c.batch_size / seconds, rate)
+                rate = float(self.trainer.optimizer.learning_rate)
                 _write_scalars(writer, step, means | {"learning_rate": rate})
+                yield Progress(step, c.max_iter, means, seconds, c.batch_size / seconds, rate)
+                if saves:
+                    self._save(step)
+                if previews:
+                    yield from self._look(writer, step)
                 waiting, since = [], time.monotonic()
-            if saves:
-                self.save(step)
-                saved = step
-            if c.preview_iter and (step % c.preview_iter == 0 or step == c.max_iter):
-                yield from self._look(writer, step)
-                since = time.monotonic()
             if ends:
                 break
         writer.close()
         if step < c.max_iter:
-            yield Progress(step, c.max_iter, {}, note=f"stopped; step {saved} is saved")
+            yield Progress(step, c.max_iter, {}, note=f"stopped; step {step} is saved")
 
-    def _check_finite(self, waiting, names, step):
-        for i, (_, faults) in enumerate(waiting):
+    def _read(self, waiting, step):
+        """The mean losses of some steps, once all are known to be finite."""
+        for i, (losses, faults) in enumerate(waiting):
             bad = np.flatnonzero(faults.numpy())
             if bad.size:
-                tensors = [
-                    *(f"the loss {name}" for name in names),
-                    *(f"the gradient of {v.path}" for v in self.decoder.trainable_variables),
-                ]
+                tensor = self.trainer.tensors([name for name in losses if name != "total"])[bad[0]]
                 raise NonFiniteError(
-                    f"At step {step - len(waiting) + 1 + i} {tensors[bad[0]]} is not finite; the "
-                    "update was not made and the last saved state stands. Lower --learning-rate, "
-                    "or use --precision float32."
+                    f"At step {step - len(waiting) + 1 + i} {tensor} is not finite; the update "
+                    "was not made and the last saved state stands. Lower --learning-rate, or use "
+                    "--precision float32."
                 )
+        return {name: float(np.mean([float(x[name]) for x, _ in waiting])) for name in losses}
+
+    # --- Looking at what has been learnt ---
 
     def _look(self, writer, step):
         """A preview of the fixed pairs, and the held-out losses where there are such pairs."""
         held_out = "val_content" in self.pictures
         names = ("val_content", "val_style") if held_out else ("content", "style")
         contents, styles = (
-            [self._fixed(path) for path in _spread(self.pictures[name].paths, PREVIEW_PAIRS)]
+            [self._middle(path) for path in _spread(self.pictures[name].paths, PREVIEW_PAIRS)]
             for name in names
         )
-        inputs = {
-            "content": np.stack(contents),
-            "style": np.stack(styles),
-            "alpha": np.ones(len(contents), "float32"),
-        }
-        stylized = ops.convert_to_numpy(self._stylize(inputs))
-        picture = grid([contents, styles, list(stylized)])
-        path = self.directory / "previews" / f"{step:08d}.jpg"
-        write_image(path, picture, overwrite=True)
+        ones = np.ones(PREVIEW_PAIRS, "float32")
+        stylized = self.trainer.stylize(
+            {"content": np.stack(contents), "style": np.stack(styles), "alpha": ones}
+        )
+        picture = grid([contents, styles, list(ops.convert_to_numpy(stylized))])
+        write_image(self.directory / "previews" / f"{step:08d}.jpg", picture, overwrite=True)
         with writer.as_default():
             tf.summary.image("content, style, stylized", picture[None], step)
         if held_out:
@@ -420,68 +267,70 @@ class _Run:
             note = "held out: " + ", ".join(f"{k} {v:.4g}" for k, v in losses.items())
             yield Progress(step, self.config.max_iter, {}, note=note)
 
-    @functools.cached_property
-    def _stylize(self):
-        return tf.function(self.stylizer)
-
-    def _fixed(self, path):
+    def _middle(self, path):
         """A picture as training would cut it, but from the middle."""
         c = self.config
-        image = center_crop(fit_shorter(read_image(path), c.resize_size, enlarge=True), c.crop_size)
-        return image
+        return center_crop(fit_shorter(read_image(path), c.resize_size, enlarge=True), c.crop_size)
 
     def _held_out_losses(self):
-        pictures = [self.pictures[name] for name in ("val_content", "val_style")]
-        count = max(len(p.paths) for p in pictures)
-        count = min(VALIDATION_PAIRS, count)
-        paths = [_spread(p.paths, count) for p in pictures]
+        pictures = [self.pictures[name].paths for name in ("val_content", "val_style")]
+        count = min(VALIDATION_PAIRS, max(map(len, pictures)))
         sums = {}
-        for content, style in zip(*paths, strict=True):
-            losses = self._evaluate(
-                self._fixed(content)[None], self._fixed(style)[None], np.zeros(1, "float32")
-            )
+        for pair in zip(*(_spread(paths, count) for paths in pictures), strict=True):
+            content, style = (self._middle(path)[None] for path in pair)
+            losses = self.trainer.evaluate(content, style, np.zeros(1, "float32"))
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(loss[0]) / count
-        sums.pop("identity", None)
+        sums.pop("identity", None)  # Nothing, of pairs that are not identical.
         return sums | {"total": sum(sums.values())}
 
-    @functools.cached_property
-    def _evaluate(self):
-        return tf.function(self.losses)
 
+def check_same(old: dict, new: dict) -> list[str]:
+    """Refuse to go on with another run than the one that began.
 
-def _check_same(old: dict, new: dict, config: TrainConfig, say: Callable[[str], None]) -> None:
-    """Whether the run that stands in the directory is the one that is asked for."""
-    # What may change between sittings without making it another run.
-    free = {"checkpoint", "overwrite", "save_iter", "log_iter", "preview_iter", "content_path",
-            "style_path", "val_content_path", "val_style_path", "allow_changed_data"}  # fmt: skip
+    Args:
+        old: The directory's `config.json`.
+        new: What it would be, had the run begun now.
+
+    Returns:
+        Sentences on what changed and may.
+
+    Raises:
+        UserError: What changed makes it another run.
+    """
     before, after = old.get("training", {}), new["training"]
+    free, where = set(FREE), after["checkpoint"]
+    if after["lr_schedule"] == "inverse":
+        free.add("max_iter")  # No step depends on it, so a run may be made longer.
     for name, value in after.items():
         value = list(value) if isinstance(value, tuple) else value
         if name not in free and before.get(name, value) != value:
             raise UserError(
-                f"The run in {config.checkpoint} has {name}={before[name]!r}, not {value!r}: "
-                "give the same options, another --checkpoint, or --overwrite to begin anew."
+                f"The run in {where} has {name}={before[name]!r}, not {value!r}: give the same "
+                "options, another --checkpoint, or --overwrite to begin anew."
             )
-    if old["model"]["encoder_sha256"] != new["model"]["encoder_sha256"]:
+    digests = [x["model"].get("encoder_sha256", "") for x in (old, new)]
+    if digests[0] != digests[1]:
         raise UserError(
-            f"The run in {config.checkpoint} began with other encoder weights (SHA-256 "
-            f"{old['model']['encoder_sha256'][:12]}..., now "
-            f"{new['model']['encoder_sha256'][:12]}...)."
+            f"The run in {where} began with other encoder weights: SHA-256 {digests[0][:12]}..., "
+            f"now {digests[1][:12]}..."
         )
-    digests = old.get("data", {}).get("digests", {})
-    changed = [k for k, v in new["data"]["digests"].items() if digests.get(k, v) != v]
-    if changed and not config.allow_changed_data:
+    known = old.get("data", {}).get("digests", {})
+    changed = [name for name, x in new["data"]["digests"].items() if known.get(name, x) != x]
+    if changed and not after["allow_changed_data"]:
         raise UserError(
-            f"The {' and '.join(changed)} pictures are not those that the run in "
-            f"{config.checkpoint} began with; restore them, or go on with --allow-changed-data."
+            f"The {' and '.join(changed)} pictures are not those that the run in {where} began "
+            "with; restore them, or go on with --allow-changed-data."
         )
-    for name, value in new["versions"].items():
-        if old.get("versions", {}).get(name, value) != value:
-            say(
-                f"{name} was {old['versions'][name]}, now {value}: the run goes on, but not bit "
-                "for bit as it would have"
-            )
+    sentences = [f"the {name} pictures have changed" for name in changed]
+    versions = old.get("versions", {})
+    sentences += [
+        f"{name} was {versions[name]} and is now {value}: the run goes on, but not bit for bit "
+        "as it would have"
+        for name, value in new["versions"].items()
+        if versions.get(name, value) != value
+    ]
+    return sentences
 
 
 def _spread(paths: tuple, count: int) -> list:

@@ -1,0 +1,212 @@
+"""What is moved, and towards what: the networks, losses and optimiser of a training."""
+
+import functools
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tf_style import adain
+from tf_style.config import TrainConfig
+from tf_style.encoder import build_encoder, default_weights, layers_up_to, style_of
+from tf_style.errors import UserError
+from tf_style.layers import ChannelStatistics
+from tf_style.losses import content_loss, moments_loss
+from tf_style.ops import total_variation
+from tf_style.precision import compute_dtype
+
+__all__ = ["AdaINTrainer", "LearningRate"]
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate after t steps.
+
+        inverse: rate / (1 + decay * t)                  (torch's adam.lua, the authors')
+        cosine:  rate * (1 + cos(pi * t / steps)) / 2
+        either   * min(1, (t + 1) / warmup)              where there is a warm-up
+
+    Args:
+        rate: At the start, above 0.
+        schedule: `inverse` or `cosine`.
+        decay: Of `inverse`, per step.
+        steps: Of `cosine`, at whose end the rate is 0.
+        warmup: Steps of linear rise.
+
+    Example:
+        >>> [round(float(LearningRate(1e-4, decay=5e-5)(t)), 7) for t in (0, 20_000)]
+        [0.0001, 5e-05]
+    """
+
+    def __init__(self, rate, schedule="inverse", decay=0.0, steps=1, warmup=0):
+        self.config = {
+            "rate": rate, "schedule": schedule, "decay": decay, "steps": steps, "warmup": warmup
+        }  # fmt: skip
+
+    def __call__(self, step):
+        c, step = self.config, ops.cast(step, "float32")
+        if c["schedule"] == "inverse":
+            rate = c["rate"] / (1.0 + c["decay"] * step)
+        else:
+            rate = c["rate"] * 0.5 * (1.0 + ops.cos(math.pi * step / c["steps"]))
+        return rate * ops.minimum(1.0, (step + 1.0) / max(c["warmup"], 1))
+
+    def get_config(self):
+        return self.config
+
+
+class AdaINTrainer:
+    """The decoder moves, so that what the encoder sees in its output is what AdaIN asked for.
+
+        t     = AdaIN(f(content), f(style))          at `content_layer`
+        loss  = content_weight * content_loss(f(g(t)), t)
+              + style_weight * sum{ moments_loss(f_l(g(t)), f_l(style)), over style_layers }
+              + tv_weight * total_variation(g(t))
+              + identity_weight * mean{ (g(t) - content)**2 }, of pairs whose style is the content
+
+    Equations 11 to 13 of the paper; the last two terms are not the paper's and off by default.
+
+    Args:
+        config: All of the training's options.
+        factors: Of the encoder's layers, from the run's own config; None at its beginning.
+
+    Attributes:
+        stylizer: The model that is trained, saved and served.
+        model: What a checkpoint's config says of it.
+        variables: All that a state must hold, by name.
+
+    Reference: https://arxiv.org/abs/1703.06868
+    """
+
+    def __init__(self, config: TrainConfig, factors: dict[str, float] | None = None):
+        c = self.config = config
+        self.strategy = tf.distribute.get_strategy()
+        keras.utils.set_random_seed(c.seed)
+        layers = tuple(dict.fromkeys((*c.style_layers, c.content_layer)))
+        deepest = layers_up_to(c.encoder, list(layers))[-1]
+        if deepest != c.content_layer:
+            raise UserError(
+                f"`style_layers` must not lie behind `content_layer`. Received: {deepest} "
+                f"behind {c.content_layer}"
+            )
+        source = c.encoder_weights or default_weights(c.encoder)
+        dtype = compute_dtype(c.precision)
+        with self.strategy.scope():
+            self.encoder, factors, digest = build_encoder(
+                c.encoder, layers, source, factors, c.encoder_sha256,
+                padding=c.padding, pooling=c.pooling, compute_dtype=dtype,
+            )  # fmt: skip
+            self.stylizer = adain.AdaINStylizer(
+                c.encoder, c.content_layer, c.padding, c.pooling, dtype
+            )
+            self.stylizer.encoder.set_weights(self.encoder.get_weights())
+            self.decoder = self.stylizer.decoder
+            rate = LearningRate(
+                c.learning_rate, c.lr_schedule, c.lr_decay, c.max_iter, c.warmup_iter
+            )
+            # torch's betas and epsilon, the authors'; Keras' own epsilon is 1e-7.
+            self.optimizer = keras.optimizers.Adam(rate, 0.9, 0.999, epsilon=1e-8)
+            # Built before restoring, or the slots would be made anew after it.
+            self.optimizer.build(self.decoder.trainable_variables)
+        self.model = {
+            "encoder": c.encoder,
+            "encoder_weights": "packaged" if source == "packaged" else "stored",
+            "encoder_sha256": digest,
+            "factors": factors,
+            "layer": c.content_layer,
+            "padding": c.padding,
+            "pooling": c.pooling,
+        }
+        self.variables = {v.path: v for v in (*self.decoder.variables, *self.optimizer.variables)}
+
+    def losses(self, content, style, identity):
+        """Weighted losses of a batch, each `(batch,)`, by name."""
+        c = self.config
+        batch = ops.shape(content)[0]
+        both = self.encoder(ops.concatenate([content, style]))
+        both = {layer: ops.stop_gradient(x) for layer, x in both.items()}
+        target_style = style_of({k: x[batch:] for k, x in both.items()}, c.style_layers)
+        statistics = ChannelStatistics()(both[c.content_layer][batch:])
+        target = self.stylizer.adain(both[c.content_layer][:batch], statistics, ops.ones(batch))
+
+        stylized = self.decoder(target)
+        features = self.encoder(stylized)
+        found_style = style_of(features, c.style_layers)
+        losses = {"content": c.content_weight * content_loss(features[c.content_layer], target)}
+        for layer in c.style_layers:
+            moments = moments_loss(found_style[layer], target_style[layer], c.style_reduction)
+            losses[f"style/{layer}"] = c.style_weight * moments
+        if c.tv_weight:
+            losses["tv"] = c.tv_weight * total_variation(stylized)
+        if c.identity_weight:
+            # A content loss on the pixels themselves.
+            losses["identity"] = c.identity_weight * identity * content_loss(stylized, content)
+        return losses
+
+    @functools.cached_property
+    def step(self):
+        """The compiled training step: a batch -> losses and, by name, what was not finite."""
+        variables = self.decoder.trainable_variables
+        share = 1.0 / self.config.batch_size
+
+        def gradients(content, style, identity):
+            with tf.GradientTape() as tape:
+                losses = {
+                    name: ops.sum(loss) * share
+                    for name, loss in self.losses(content, style, identity).items()
+                }
+                total = sum(losses.values())
+            grads = tape.gradient(total, variables)
+            faults = [
+                tf.reduce_sum(tf.cast(~tf.math.is_finite(x), tf.int32))
+                for x in (*losses.values(), *grads)
+            ]
+            return losses | {"total": total}, grads, tf.stack(faults)
+
+        def apply(grads):
+            self.optimizer.apply_gradients(zip(grads, variables, strict=True))
+
+        @tf.function
+        def step(batch):
+            losses, grads, faults = self.strategy.run(gradients, args=batch)
+            losses = {k: self.strategy.reduce("SUM", x, axis=None) for k, x in losses.items()}
+            faults = self.strategy.reduce("SUM", faults, axis=None)
+            # A bad update is not applied: what is saved next is the last good state.
+            if tf.reduce_all(faults == 0):
+                self.strategy.run(apply, args=(grads,))
+            return losses, faults
+
+        return step
+
+    def tensors(self, loss_names: list[str]) -> list[str]:
+        """What each of the step's `faults` counts, in their order."""
+        return [
+            *(f"the loss {name}" for name in loss_names),
+            *(f"the gradient of {v.path}" for v in self.decoder.trainable_variables),
+        ]
+
+    @functools.cached_property
+    def evaluate(self):
+        """The losses of held-out pairs, compiled; nothing moves."""
+        return tf.function(self.losses)
+
+    @functools.cached_property
+    def stylize(self):
+        """The stylizer, compiled."""
+        return tf.function(self.stylizer)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that a training needs to go on."""
+        return {name: ops.convert_to_numpy(v) for name, v in self.variables.items()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Put back what `state` gave; every variable must be there."""
+        for name, variable in self.variables.items():
+            variable.assign(state[name])
+
+    def stylizer_arrays(self) -> dict[str, np.ndarray]:
+        """What a checkpoint stores of the stylizer."""
+        stored = adain.stored_variables(self.stylizer, self.model)
+        return {name: ops.convert_to_numpy(v) for name, v in stored.items()}
