@@ -1,5 +1,4 @@
 import io
-import itertools
 import os
 import struct
 import threading
@@ -307,6 +306,7 @@ def test_animation_gives_its_first_frame_and_one_warning(save, suffix):
     with pytest.warns(UserWarning, match=rf"a\.{suffix}` has several frames") as caught:
         image = images.read_image(path)
     assert len(caught) == 1
+    assert images.verify(path) == images.probe(path)  # and says nothing
     assert np.array_equal(image, np.broadcast_to(np.float32([1, 0, 0]), (6, 8, 3)))
     assert not images.probe(path).plain
 
@@ -362,13 +362,13 @@ def heif():
         (b"P6 10 nonsense", "is truncated or damaged"),
     ],
 )
-@pytest.mark.parametrize("read", [images.probe, images.read_image])
+@pytest.mark.parametrize("read", [images.probe, images.verify, images.read_image])
 def test_what_is_not_an_image(save, content, message, read):
     with pytest.raises(UserError, match=rf"(?s)a\.jpg`.*{message}"):
         read(save("a.jpg", content))
 
 
-@pytest.mark.parametrize("read", [images.probe, images.read_image])
+@pytest.mark.parametrize("read", [images.probe, images.verify, images.read_image])
 def test_missing_folder_and_permission(tmp_path, read, save):
     with pytest.raises(UserError, match=r"none\.jpg` does not exist"):
         read(tmp_path / "none.jpg")
@@ -383,12 +383,53 @@ def test_missing_folder_and_permission(tmp_path, read, save):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp", "gif", "ppm"])
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
-def test_truncated_file(save, suffix, kept):
+@pytest.mark.parametrize("read", [images.verify, images.read_image])
+def test_truncated_file(save, suffix, kept, read):
     noise = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = save(f"whole.{suffix}", noise).read_bytes()
     path = save(f"a.{suffix}", data[: int(kept * len(data))])
     with pytest.raises(UserError, match=rf"a\.{suffix}` is truncated or damaged"):
-        images.read_image(path)
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "mode, options",
+    [
+        ("RGB", {}),
+        ("RGB", {"progressive": True}),
+        ("RGB", {"subsampling": 0, "restart_marker_rows": 1}),
+        ("RGB", {"exif": oriented(6)}),
+        ("L", {}),
+        ("CMYK", {}),
+    ],
+)
+def test_verify_misses_no_byte_of_a_jpeg(save, mode, options):
+    data = save("whole.jpg", Image.fromarray(PICTURE).convert(mode), **options).read_bytes()
+    assert images.verify(io.BytesIO(data)) == images.probe(io.BytesIO(data))
+    for kept in range(len(data)):
+        with pytest.raises(UserError, match="is truncated or damaged|is empty|looks like"):
+            images.verify(io.BytesIO(data[:kept]))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp", "gif", "ppm"])
+def test_verify_decides_as_read_image_does(save, suffix):
+    data = save(f"whole.{suffix}").read_bytes()
+    rng, verdicts = np.random.default_rng(2), set()
+    for i in range(100):
+        broken = bytearray(data)
+        broken[rng.integers(len(data) if i % 2 else 60)] ^= 1 << rng.integers(8)
+        outcomes = []
+        for read in (images.verify, images.read_image):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    read(io.BytesIO(broken), max_pixels=10_000_000)
+                    outcomes.append("")
+                except UserError as error:
+                    outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
+        verdicts.add(bool(outcomes[0]))
+    assert verdicts == {False, True}
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
@@ -420,7 +461,7 @@ def test_flipped_bytes_never_raise_anything_else(save, suffix):
     assert faults
 
 
-@pytest.mark.parametrize("read", [images.probe, images.read_image])
+@pytest.mark.parametrize("read", [images.probe, images.verify, images.read_image])
 def test_bomb_is_refused_by_its_header(save, read):
     before = Image.MAX_IMAGE_PIXELS
     for side, limit in [(50_000, images.MAX_PIXELS), (12_000, 1_000_000)]:
@@ -448,9 +489,10 @@ def test_text_bomb_in_a_png(save, where):
         images.read_image(save("a.png", data))
 
 
-def test_nan_in_a_float_tiff(save):
+@pytest.mark.parametrize("read", [images.verify, images.read_image])
+def test_nan_in_a_float_tiff(save, read):
     with pytest.raises(UserError, match="NaN or infinity among its values"):
-        images.read_image(save("a.tif", np.full((2, 2), np.nan, np.float32)))
+        read(save("a.tif", np.full((2, 2), np.nan, np.float32)))
 
 
 # -- the header against the decoder of TensorFlow --------------------------------------------------
@@ -553,99 +595,6 @@ def test_list_images_follows_links_once(tree):
 def test_list_images_finds_nothing(tree, pattern, message):
     with pytest.raises(UserError, match=message):
         images.list_images(tree / pattern)
-
-
-# -- sizes -----------------------------------------------------------------------------------------
-
-
-def test_resize_keeps_a_constant():
-    for value, size in itertools.product([0, 0.3, 1], [(7, 5), (100, 90), (1, 1)]):
-        image = images.resize(np.full((40, 30, 3), value, np.float32), *size)
-        assert image.shape == (*size, 3) and image.dtype == np.float32
-        np.testing.assert_allclose(image, value, atol=1e-6)
-
-
-def test_resize_is_antialiased_and_keeps_the_mean():
-    board = np.repeat((np.indices((64, 64)).sum(0) % 2)[..., None], 3, -1).astype(np.float32)
-    assert np.abs(images.resize(board, 16, 16)[3:-3, 3:-3] - 0.5).max() < 0.01
-    small = images.resize(FLOAT, 12, 20)
-    np.testing.assert_allclose(small.mean((0, 1)), FLOAT.mean((0, 1)), atol=2e-3)
-
-
-def test_resize_is_finer_than_eight_bits_and_stays_in_range():
-    ramp = np.repeat(np.linspace(0.5, 0.5 + 1 / 255, 64, dtype=np.float32)[None, :, None], 3, -1)
-    assert len(np.unique(images.resize(np.repeat(ramp, 8, 0), 8, 32)[0, :, 0])) == 32
-    edge = np.zeros((16, 16, 3), np.float32)
-    edge[:, 8:] = 1
-    large = images.resize(edge, 64, 64)
-    assert large.min() == 0 and large.max() == 1
-    assert np.array_equal(images.resize(FLOAT, 24, 40), FLOAT)
-
-
-@pytest.mark.parametrize(
-    "kind, size, enlarge, expected",
-    [
-        ("longer", 0, False, (24, 40)),
-        ("longer", 20, False, (12, 20)),
-        ("longer", 80, False, (24, 40)),
-        ("longer", 80, True, (48, 80)),
-        ("longer", 1, False, (1, 1)),
-        ("longer", 15, False, (9, 15)),
-        ("shorter", 12, False, (12, 20)),
-        ("shorter", 7, False, (7, 12)),
-        ("shorter", 48, False, (24, 40)),
-        ("shorter", 48, True, (48, 80)),
-    ],
-)
-def test_fit(kind, size, enlarge, expected):
-    fit = {"longer": images.fit_longer, "shorter": images.fit_shorter}[kind]
-    assert fit(FLOAT, size, enlarge=enlarge).shape == (*expected, 3)
-    assert images.scaled_size(24, 40, **{kind: size}, enlarge=enlarge) == expected
-
-
-def test_scaled_size():
-    assert images.scaled_size(1, 10_000, longer=100) == (1, 100)
-    assert images.scaled_size(3, 2, longer=2) == (2, 1)
-    for arguments in ({"longer": -1}, {"shorter": -1}, {"longer": 2, "shorter": 2}):
-        with pytest.raises(UserError, match="One of `longer` and `shorter` may be given"):
-            images.scaled_size(10, 10, **arguments)
-
-
-def test_center_crop():
-    assert np.array_equal(images.center_crop(FLOAT), FLOAT[:, 8:32])
-    assert np.array_equal(images.center_crop(FLOAT, 10), FLOAT[7:17, 15:25])
-    for size in (25, -1):
-        with pytest.raises(UserError, match=f"No square of side {size} .* 40x24"):
-            images.center_crop(FLOAT, size)
-    crop = images.center_crop(FLOAT, 4)
-    assert not np.shares_memory(crop, FLOAT)
-
-
-@pytest.mark.parametrize("size", [(0, 5), (5, -1)])
-def test_resize_to_nothing(size):
-    with pytest.raises(UserError, match="sides must be at least 1. Received"):
-        images.resize(FLOAT, *size)
-
-
-@pytest.mark.parametrize(
-    "image",
-    [PICTURE, FLOAT[None], FLOAT[..., 0], FLOAT[..., :2], FLOAT[:0]],
-    ids=["uint8", "batch", "gray", "two channels", "no pixels"],
-)
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda image: images.resize(image, 2, 2),
-        images.center_crop,
-        images.encode_image,
-        lambda image: images.grid([[image]]),
-        lambda image: images.concat([image]),
-    ],
-    ids=["resize", "center_crop", "encode_image", "grid", "concat"],
-)
-def test_what_is_not_an_image_array(image, use):
-    with pytest.raises(ValueError, match=r"must be a float array .* Received: \w+ of shape \("):
-        use(image)
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -824,46 +773,3 @@ def test_encode_image():
     for format, side in [("jpg", 65_536), ("webp", 16_384)]:
         with pytest.raises(UserError, match=rf"{side}x1 cannot be a {format}.*Try png"):
             images.encode_image(np.zeros((1, side, 3), np.float32), format)
-
-
-# -- contact sheets --------------------------------------------------------------------------------
-
-
-def test_grid():
-    dark, gray = np.zeros((6, 8, 3), np.float32), np.full((6, 8, 3), 0.5, np.float32)
-    sheet = images.grid([[None, dark], [gray, dark, gray]], pad=2)
-    assert sheet.shape == (14, 28, 3) and sheet.dtype == np.float32
-    expected = np.ones_like(sheet)
-    expected[:6, 10:18] = 0
-    expected[8:, :8] = 0.5
-    expected[8:, 10:18] = 0
-    expected[8:, 20:] = 0.5
-    np.testing.assert_allclose(sheet, expected, atol=1e-6)
-    assert np.array_equal(images.grid([[FLOAT]]), FLOAT)
-
-
-def test_grid_letterboxes():
-    wide, tall = np.zeros((4, 16, 3), np.float32), np.zeros((16, 4, 3), np.float32)
-    sheet = images.grid([[wide, tall, np.zeros((2, 2, 3), np.float32)]], pad=0)
-    assert sheet.shape == (16, 48, 3)
-    expected = np.ones_like(sheet)
-    expected[6:10, :16] = 0
-    expected[:, 22:26] = 0
-    expected[:, 32:] = 0
-    np.testing.assert_allclose(sheet, expected, atol=1e-6)
-
-
-def test_concat():
-    dark, small = np.zeros((8, 6, 3), np.float32), np.full((4, 5, 3), 0.5, np.float32)
-    strip = images.concat([dark, small, dark], pad=1)
-    assert strip.shape == (8, 6 + 1 + 10 + 1 + 6, 3)
-    np.testing.assert_allclose(strip[:, 7:17], 0.5, atol=1e-6)
-    assert (strip[:, [6, 17]] == 1).all() and (strip[:, :6] == 0).all()
-
-
-def test_nothing_to_show():
-    for rows in ([], [[]], [[None]]):
-        with pytest.raises(UserError, match="A contact sheet needs at least one image"):
-            images.grid(rows)
-    with pytest.raises(UserError, match="A strip needs at least one image"):
-        images.concat([])

@@ -131,7 +131,10 @@ def read_stylizer(directory: str | Path, shapes: dict[str, tuple]) -> dict[str, 
 def write_left_out(directory: str | Path, bad: list[tuple[str, str]]) -> Path:
     """Write path and reason of each picture that was left out, and return the file."""
     path = Path(directory) / "left_out.tsv"
-    write_atomically(path, "".join(f"{name}\t{reason}\n" for name, reason in bad).encode())
+    write_atomically(
+        path,
+        "".join(f"{name}\t{reason}\n" for name, reason in bad).encode(errors="surrogateescape"),
+    )
     return path
 
 

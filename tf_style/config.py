@@ -5,6 +5,8 @@ checkpoint's `config.json` are made from their fields.
 """
 
 import dataclasses
+import math
+import os
 import typing
 from dataclasses import dataclass
 
@@ -20,21 +22,27 @@ def option(default, help, *, choices=None, low=None, high=None, group=""):
 
 
 class Checked:
-    """A dataclass whose values are checked against its fields when it is made."""
+    """A dataclass whose values are checked against its fields when it is made.
+
+    Lists become tuples and paths strings, so that every config can be written as JSON.
+    """
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value, about = getattr(self, field.name), field.metadata
-            values = value if isinstance(value, tuple) else (value,)
-            for one in values:
+            if isinstance(value, list | os.PathLike):
+                value = tuple(value) if isinstance(value, list) else os.fspath(value)
+                object.__setattr__(self, field.name, value)
+            for one in value if isinstance(value, tuple) else (value,):
                 if about["choices"] and one not in about["choices"]:
                     known = ", ".join(map(str, about["choices"]))
                     raise UserError(f"`{field.name}` must be one of {known}. Received: {one!r}")
                 low, high = about["low"], about["high"]
-                # Written so that NaN fails too.
-                if (low is not None and not one >= low) or (high is not None and not one <= high):
+                if low is not None and not (low <= one <= (math.inf if high is None else high)):
                     bounds = f"{low} or more" if high is None else f"between {low} and {high}"
                     raise UserError(f"`{field.name}` must be {bounds}. Received: {one}")
+                if one == math.inf:
+                    raise UserError(f"`{field.name}` must be finite. Received: {one}")
 
 
 DATA, MODEL, LOSS, OPTIMIZER, RUN = "data", "model", "loss", "optimizer", "run"
@@ -144,7 +152,10 @@ class TrainConfig(Checked):
     preview_iter: int = option(
         1000, "Steps between previews of the same fixed pairs; 0: none.", low=0, group=RUN
     )
-    seed: int = option(0, "Of the initial weights, the order and the crops.", low=0, group=RUN)
+    # TensorFlow's index_shuffle takes 32 bits of it.
+    seed: int = option(
+        0, "Of the initial weights, the order and the crops.", low=0, high=2**32 - 1, group=RUN
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -247,4 +258,4 @@ def from_dict(config_class: type, values: dict) -> typing.Any:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise UserError(f"Unknown option {unknown[0]!r}; {config_class.__name__} has {known}.")
-    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return config_class(**values)

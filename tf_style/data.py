@@ -8,21 +8,24 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tf_style.errors import UserError
-from tf_style.images import list_images, probe, read_image
+from tf_style.images import list_images, probe, read_image, to_uint8, verify
 from tf_style.weights import write_atomically
 
 __all__ = ["Pictures", "crop_box", "pairs", "scan"]
 
 # More bad files than this, and the folder is not what the user thinks it is.
 MAX_BAD_SHARE = 0.05
+
+# Counts up when `plain` comes to mean something else, so that old verdicts are void.
+CACHE_VERSION = 1
 
 # Which of the random draws of pair k: its content's or its style's.
 CONTENT, STYLE = 0, 1
@@ -34,8 +37,8 @@ class Pictures:
 
     Attributes:
         paths: In a fixed order.
-        plain: For each, whether tf.io decodes it as Pillow would: an upright RGB or grey JPEG or
-            8-bit PNG.
+        plain: For each, whether tf.io decodes it, and as Pillow would: an upright RGB or grey JPEG
+            or 8-bit PNG.
         bad: Path and reason of each file left out.
         digest: SHA-256 over names and sizes of the files used.
     """
@@ -55,13 +58,14 @@ def scan(
 ) -> Pictures:
     """Decode every picture of a folder once, and leave out those that cannot be.
 
-    Verdicts are cached by path, size and time of change, so the second run starts at once.
+    Good files are remembered by path, size and time of change, so the second run starts at once
+    and an interrupted scan goes on where it was. Bad ones are tried again.
 
     Args:
         path: A folder, walked recursively, a file or a glob.
         max_images: Keep this many, drawn by the seed; 0 keeps all.
         seed: Of that draw.
-        cache: File of the verdicts; None for one under `~/.cache/tf_style` (or XDG_CACHE_HOME).
+        cache: File that remembers; None for one under `~/.cache/tf_style` (or XDG_CACHE_HOME).
         on_file: Called with the number of files done and their total.
 
     Raises:
@@ -77,44 +81,47 @@ def scan(
     if max_images and len(files) > max_images:
         chosen = np.random.default_rng(seed).choice(len(files), max_images, replace=False)
         files = [files[i] for i in sorted(chosen)]
+    names = {file: os.path.relpath(file, root) for file in files}
     cache = Path(cache) if cache else _cache_file(root)
     known = _read_cache(cache)
 
-    def verdict(file: Path) -> list:
-        stat = file.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns]
-        old = known.get(str(file))
-        if old and old[:2] == stamp:
-            return old
+    def judge(file: Path) -> tuple[list, str]:
+        """Size, time and plainness of a good file, or nothing and what is wrong with it."""
         try:
-            read_image(file)
-            return [*stamp, probe(file).plain, ""]
-        except UserError as error:
-            return [*stamp, False, str(error)]
+            stat = file.stat()
+            stamp = [stat.st_size, stat.st_mtime_ns]
+            old = known.get(names[file], [])
+            return (old if old[:2] == stamp else [*stamp, _is_plain(file)]), ""
+        except (OSError, UserError) as error:
+            return [], str(error)
 
-    verdicts = []
-    with ThreadPoolExecutor() as pool:
-        for found in pool.map(verdict, files):
-            verdicts.append(found)
-            on_file(len(verdicts), len(files))
-    fresh = {str(file): found for file, found in zip(files, verdicts, strict=True)}
-    if any(known.get(name) != found for name, found in fresh.items()):
-        _write_cache(cache, known | fresh)
+    good, bad = {}, []
+    try:
+        with ThreadPool() as pool:
+            verdicts = zip(files, pool.imap(judge, files, chunksize=16), strict=True)
+            for done, (file, (entry, reason)) in enumerate(verdicts, 1):
+                if reason:
+                    bad.append((str(file), reason))
+                else:
+                    good[file] = entry
+                on_file(done, len(files))
+    finally:
+        fresh = {names[file]: entry for file, entry in good.items()}
+        if any(known.get(name) != entry for name, entry in fresh.items()):
+            _write_cache(cache, known | fresh)
 
-    bad = tuple((str(f), v[3]) for f, v in zip(files, verdicts, strict=True) if v[3])
-    good = [(f, v) for f, v in zip(files, verdicts, strict=True) if not v[3]]
     if len(bad) > MAX_BAD_SHARE * len(files):
         reasons = "; ".join(reason for _, reason in bad[:3])
         raise UserError(
             f"{len(bad)} of {len(files)} files under {path} cannot be used, more than "
-            f"{MAX_BAD_SHARE:.0%}: {reasons} ..."
+            f"{MAX_BAD_SHARE:.0%}: {reasons}{' ...' if len(bad) > 3 else ''}"
         )
-    lines = "\n".join(f"{os.path.relpath(file, root)}\t{v[0]}" for file, v in good)
+    lines = "\n".join(f"{names[file]}\t{entry[0]}" for file, entry in good.items())
     return Pictures(
-        paths=tuple(str(file) for file, _ in good),
-        plain=tuple(bool(v[2]) for _, v in good),
-        bad=bad,
-        digest=hashlib.sha256(lines.encode()).hexdigest(),
+        paths=tuple(str(file) for file in good),
+        plain=tuple(entry[2] for entry in good.values()),
+        bad=tuple(bad),
+        digest=hashlib.sha256(os.fsencode(lines)).hexdigest(),
     )
 
 
@@ -154,22 +161,24 @@ def pairs(
         float32 mask `(batch,)`.
     """
     local = batch_size // pipelines
+    share = crop_size / resize_size
+    # As tensors, and bytes: a file's name need not be UTF-8.
     tables = [
-        (tf.constant(pictures.paths), tf.constant(pictures.plain), all(pictures.plain))
+        (tf.constant([os.fsencode(path) for path in pictures.paths]), tf.constant(pictures.plain))
         for pictures in (content, style)
     ]
 
     def picture(k, which):
-        paths, plain, all_plain = tables[which]
+        paths, plain = tables[which]
         count = len(paths)
         epoch, index = k // count, k % count
         index = tf.random.experimental.index_shuffle(
             index, tf.stack([seed, 2 * epoch + which]), count - 1
         )
-        decoded = _decode(paths[index], plain[index], all_plain)
-        crop = tf.random.stateless_uniform([2], tf.stack([2 * seed + which, k]))
-        top, left, side = crop_box(tf.shape(decoded)[0], tf.shape(decoded)[1], crop,
-                                   crop_size / resize_size)  # fmt: skip
+        decoded = _decode(paths[index], plain[index])
+        height, width = tf.unstack(tf.shape(decoded)[:2])
+        random = tf.random.stateless_uniform([2], tf.stack([2 * seed + which, k]))
+        top, left, side = crop_box(height, width, random, share)
         cut = decoded[top : top + side, left : left + side]
         image = tf.image.resize(tf.cast(cut, tf.float32) / 255, [crop_size] * 2, antialias=True)
         return tf.ensure_shape(image, (crop_size, crop_size, 3))
@@ -213,26 +222,39 @@ def crop_box(height, width, random, share):
     return offset[0], offset[1], side
 
 
-def _decode(path, plain, all_plain):
-    """A file as uint8 RGB: by tf.io where that equals Pillow, else by Pillow."""
+def _is_plain(file: Path) -> bool:
+    """Whether tf.io is to decode the file; a UserError if nothing can."""
+    if probe(file).plain:
+        try:
+            _with_tf(os.fsencode(file), ratio=8)  # A JPEG's cheapest size takes all of its data.
+            return True
+        except tf.errors.OpError:
+            pass  # Damaged, or with a flaw that Pillow forgives, such as a wrong checksum.
+    verify(file)
+    return False
 
-    def with_pillow():
-        def read(name):
-            return np.round(read_image(name.numpy().decode()) * 255).astype("uint8")
 
-        return tf.py_function(read, [path], tf.uint8)
-
-    def with_tf():
-        content = tf.io.read_file(path)
-        return tf.cond(
-            tf.io.is_jpeg(content),
-            # Pillow's JPEG library is exact in this sense; TensorFlow's default is the fast one.
-            lambda: tf.io.decode_jpeg(content, 3, dct_method="INTEGER_ACCURATE"),
-            lambda: tf.io.decode_png(content, 3),
-        )
-
-    decoded = with_tf() if all_plain else tf.cond(plain, with_tf, with_pillow)
+def _decode(path, plain):
+    """A file as uint8 RGB `(height, width, 3)`."""
+    decoded = tf.cond(plain, lambda: _with_tf(path), lambda: _with_pillow(path))
     return tf.ensure_shape(decoded, (None, None, 3))
+
+
+def _with_pillow(path):
+    def read(name):
+        return to_uint8(read_image(os.fsdecode(name.numpy())))
+
+    return tf.py_function(read, [path], tf.uint8)
+
+
+def _with_tf(path, ratio=1):
+    content = tf.io.read_file(path)
+    return tf.cond(
+        tf.io.is_jpeg(content),
+        # Pillow's JPEG library is exact in this sense; TensorFlow's default is the fast one.
+        lambda: tf.io.decode_jpeg(content, 3, ratio, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_png(content, 3),
+    )
 
 
 def _cache_file(root: Path) -> Path:
@@ -241,18 +263,19 @@ def _cache_file(root: Path) -> Path:
     return home / "tf_style" / f"scan-{name}.json"
 
 
-def _read_cache(cache: Path) -> dict:
+def _read_cache(cache: Path) -> dict[str, list]:
     try:
-        return json.loads(cache.read_text("utf-8"))
-    except (OSError, ValueError):
+        stored = json.loads(cache.read_text("utf-8"))
+        return stored["good"] if stored["version"] == CACHE_VERSION else {}
+    except (OSError, ValueError, LookupError, TypeError):
         return {}
 
 
-def _write_cache(cache: Path, verdicts: dict) -> None:
-    if str(cache) == os.devnull:
-        return
+def _write_cache(cache: Path, good: dict[str, list]) -> None:
     try:
+        if cache.exists() and not cache.is_file():
+            return  # os.devnull, above all.
         cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, json.dumps(verdicts).encode())
+        write_atomically(cache, json.dumps({"version": CACHE_VERSION, "good": good}).encode())
     except OSError:
         pass  # A cache that cannot be written costs time, not correctness.

@@ -106,8 +106,11 @@ class AdaINTrainer:
             rate = LearningRate(
                 c.learning_rate, c.lr_schedule, c.lr_decay, c.max_iter, c.warmup_iter
             )
-            # torch's betas and epsilon, the authors'; Keras' own epsilon is 1e-7.
-            self.optimizer = keras.optimizers.Adam(rate, 0.9, 0.999, epsilon=1e-8)
+            # torch's betas and epsilon, the authors'; Keras' own epsilon is 1e-7. Named, or a
+            # second run in one process would look for `adam_1` in the first one's state.
+            self.optimizer = keras.optimizers.Adam(
+                rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name="adam"
+            )
             # Built before restoring, or the slots would be made anew after it.
             self.optimizer.build(self.decoder.trainable_variables)
         self.model = {
@@ -199,7 +202,7 @@ class AdaINTrainer:
 
     def state(self) -> dict[str, np.ndarray]:
         """All that a training needs to go on."""
-        return {name: ops.convert_to_numpy(v) for name, v in self.variables.items()}
+        return {name: v.numpy() for name, v in self.variables.items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Put back what `state` gave; every variable must be there."""
@@ -209,4 +212,4 @@ class AdaINTrainer:
     def stylizer_arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint stores of the stylizer."""
         stored = adain.stored_variables(self.stylizer, self.model)
-        return {name: ops.convert_to_numpy(v) for name, v in stored.items()}
+        return {name: v.numpy() for name, v in stored.items()}

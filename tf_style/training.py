@@ -16,7 +16,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from tf_style import checkpoint, data
 from tf_style.config import TrainConfig
@@ -257,7 +256,7 @@ class _Run:
         stylized = self.trainer.stylize(
             {"content": np.stack(contents), "style": np.stack(styles), "alpha": ones}
         )
-        picture = grid([contents, styles, list(ops.convert_to_numpy(stylized))])
+        picture = grid([contents, styles, list(stylized.numpy())])
         write_image(self.directory / "previews" / f"{step:08d}.jpg", picture, overwrite=True)
         with writer.as_default():
             tf.summary.image("content, style, stylized", picture[None], step)

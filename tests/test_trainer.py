@@ -1,0 +1,163 @@
+"""The losses that move the decoder, and the learning rate at which they do."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from tf_style.config import TrainConfig
+from tf_style.errors import UserError
+from tf_style.trainer import AdaINTrainer, LearningRate
+
+TINY = {
+    "encoder": "vgg16",
+    "content_layer": "relu2_1",
+    "style_layers": ("relu1_1", "relu2_1"),
+    "batch_size": 2,
+}
+
+
+def pictures(count=2, side=16, seed=0):
+    return np.random.default_rng(seed).random((count, side, side, 3), "float32")
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    return AdaINTrainer(TrainConfig(**TINY, tv_weight=3.0, identity_weight=5.0))
+
+
+def moments(features):
+    return features.mean((1, 2)), np.sqrt(features.var((1, 2)) + 1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_losses_are_the_papers(reduction):
+    weights = {"content_weight": 2.0, "style_weight": 0.5, "tv_weight": 3.0, "identity_weight": 5.0}
+    trainer = AdaINTrainer(TrainConfig(**TINY, **weights, style_reduction=reduction))
+    content, style, mask = pictures(seed=1), pictures(seed=2), np.float32([1, 0])
+    found = {k: v.numpy() for k, v in trainer.losses(content, style, mask).items()}
+
+    def encode(image):
+        return {name: np.asarray(x, "float64") for name, x in trainer.encoder(image).items()}
+
+    content_features, style_features = encode(content), encode(style)
+    mean, std = (m[:, None, None] for m in moments(content_features["relu2_1"]))
+    style_mean, style_std = (m[:, None, None] for m in moments(style_features["relu2_1"]))
+    target = (content_features["relu2_1"] - mean) / std * style_std + style_mean
+    output = np.asarray(trainer.decoder(target.astype("float32")), "float64")
+    output_features = encode(output.astype("float32"))
+
+    reduce = {"sum": np.sum, "mean": np.mean}[reduction]
+    expected = {"content": 2 * ((output_features["relu2_1"] - target) ** 2).mean((1, 2, 3))}
+    for layer in TINY["style_layers"]:
+        pairs = zip(moments(output_features[layer]), moments(style_features[layer]), strict=True)
+        expected[f"style/{layer}"] = 0.5 * sum(reduce((a - b) ** 2, axis=-1) for a, b in pairs)
+    down, across = np.diff(output, axis=1) ** 2, np.diff(output, axis=2) ** 2
+    expected["tv"] = 3 * (down.mean((1, 2, 3)) + across.mean((1, 2, 3)))
+    expected["identity"] = 5 * mask * ((output - content) ** 2).mean((1, 2, 3))
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=2e-4, err_msg=name)
+
+
+def test_only_the_decoder_moves(trainer):
+    encoder = trainer.encoder.get_weights()
+    decoder = trainer.decoder.get_weights()
+    batch = (pictures(), pictures(seed=1), np.zeros(2, "float32"))
+    _, faults = trainer.step(batch)
+    assert not faults.numpy().any()
+    for before, after in zip(encoder, trainer.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert any(
+        np.any(a != b) for a, b in zip(decoder, trainer.decoder.get_weights(), strict=True)
+    )
+
+
+def test_an_update_that_is_not_finite_is_not_made(trainer):
+    before = trainer.state()
+    content = pictures()
+    content[0, 0, 0, 0] = np.nan  # which ReLU makes 0, so only the pixels' own loss shows it
+    losses, faults = trainer.step((content, pictures(), np.zeros(2, "float32")))
+    names = trainer.tensors([name for name in losses if name != "total"])
+    assert len(names) == len(faults)
+    assert names[np.flatnonzero(faults.numpy())[0]] == "the loss identity"
+    for name, value in trainer.state().items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+
+
+def test_the_first_step_is_adams(trainer):
+    """Adam's first step is the learning rate in the direction of the gradient's sign."""
+    trainer = AdaINTrainer(TrainConfig(**TINY, learning_rate=1e-3))
+    before = trainer.decoder.get_weights()
+    trainer.step((pictures(), pictures(seed=1), np.zeros(2, "float32")))
+    steps = np.abs(before[0] - trainer.decoder.get_weights()[0])
+    assert np.median(steps) == pytest.approx(1e-3, rel=1e-2)
+    assert steps.max() <= 1.001e-3
+
+
+def test_the_seed_makes_the_first_weights():
+    first, again, other = (
+        AdaINTrainer(TrainConfig(**TINY, seed=seed)).decoder.get_weights()[0] for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+
+
+def test_the_state_is_all_there_is(trainer):
+    state = trainer.state()
+    slots = 2 * len(trainer.decoder.variables)
+    assert len(state) >= len(trainer.decoder.variables) + slots + 1
+    changed = {name: value + 1 for name, value in state.items()}
+    trainer.restore(changed)
+    for name, value in trainer.state().items():
+        np.testing.assert_array_equal(value, changed[name])
+    trainer.restore(state)
+    with pytest.raises(KeyError):
+        trainer.restore({})
+
+
+def test_style_layers_behind_the_content_layer_are_refused():
+    with pytest.raises(UserError, match="must not lie behind `content_layer`. Received: relu3_1"):
+        AdaINTrainer(TrainConfig(**{**TINY, "style_layers": ("relu3_1",)}))
+
+
+def test_an_unknown_layer_lists_the_known():
+    with pytest.raises(UserError, match="vgg16 has the layers relu1_1, .* Received: relu3_4"):
+        AdaINTrainer(TrainConfig(**{**TINY, "style_layers": ("relu3_4",)}))
+
+
+def test_stored_factors_are_taken():
+    factors = dict.fromkeys(("relu1_1", "relu1_2", "relu2_1"), 0.25)
+    trainer = AdaINTrainer(TrainConfig(**TINY), factors)
+    assert trainer.model["factors"] == factors
+
+
+@pytest.mark.parametrize("step", [0, 10_000, 20_000, 50_000, 160_000])
+def test_inverse_decay_is_torchs(step):
+    rate = LearningRate(1e-4, "inverse", decay=5e-5)
+    assert float(rate(step)) == pytest.approx(1e-4 / (1 + step * 5e-5), rel=1e-6)
+
+
+def test_inverse_decay_is_keras_own():
+    ours = LearningRate(1e-4, "inverse", decay=5e-5)
+    keras_own = keras.optimizers.schedules.InverseTimeDecay(1e-4, 1, 5e-5)
+    for step in (0, 1, 777, 160_000):
+        assert float(ours(step)) == pytest.approx(float(keras_own(step)), rel=1e-6)
+
+
+def test_cosine_falls_from_the_rate_to_zero():
+    rate = LearningRate(2.0, "cosine", steps=100)
+    found = [float(rate(step)) for step in (0, 25, 50, 100)]
+    assert found == pytest.approx([2, 1 + math.sqrt(0.5), 1, 0], abs=1e-6)
+
+
+def test_warmup_rises_linearly():
+    rate = LearningRate(1.0, "inverse", warmup=4)
+    assert [float(rate(step)) for step in range(6)] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def test_learning_rate_round_trips():
+    rate = LearningRate(1e-3, "cosine", steps=50, warmup=3)
+    again = LearningRate.from_config(rate.get_config())
+    assert [float(again(t)) for t in range(50)] == [float(rate(t)) for t in range(50)]

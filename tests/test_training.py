@@ -1,0 +1,358 @@
+"""Training for real, on made pictures: it learns, resumes exactly and loses nothing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_style import checkpoint
+from tf_style.config import TrainConfig
+from tf_style.errors import NonFiniteError, UserError
+from tf_style.inference import load
+from tf_style.training import train
+
+TINY = {
+    "encoder": "vgg16",
+    "content_layer": "relu2_1",
+    "style_layers": ("relu1_1", "relu2_1"),
+    "crop_size": 16,
+    "resize_size": 24,
+    "batch_size": 2,
+    "save_iter": 2,
+    "log_iter": 1,
+    "preview_iter": 0,
+    "learning_rate": 1e-3,
+}
+
+
+def make_folder(folder, count, seed):
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        coarse = rng.integers(0, 256, (6, 7, 3), "uint8")
+        Image.fromarray(coarse).resize((42, 36), Image.Resampling.BICUBIC).save(
+            folder / f"{i}.jpg", quality=95
+        )
+    return str(folder)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return {
+        "content_path": make_folder(tmp_path / "content", 5, 1),
+        "style_path": make_folder(tmp_path / "style", 3, 2),
+    }
+
+
+@pytest.fixture
+def options(folders, tmp_path):
+    return {**TINY, **folders, "checkpoint": str(tmp_path / "ckpt")}
+
+
+def run(options, stop_at=None, **changes):
+    """Train, and return the records; stop as a signal would at a step."""
+    records = []
+
+    def should_stop():
+        return bool(stop_at) and sum(bool(r.losses) for r in records) >= stop_at - 1
+
+    for record in train(TrainConfig(**{**options, **changes}), should_stop):
+        records.append(record)
+    return records
+
+
+def newest(directory):
+    """The newest state's bytes by name."""
+    path = max((p for p in os.scandir(os.path.join(directory, "train"))), key=lambda p: p.name)
+    with np.load(path.path) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def assert_same_state(one, other):
+    one, other = newest(one), newest(other)
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def notes(records):
+    return [record.note for record in records if record.note]
+
+
+def test_the_loss_falls(options):
+    records = [r for r in run(options, max_iter=40, save_iter=40) if r.losses]
+    assert [r.step for r in records] == list(range(1, 41))
+    first = np.mean([r.losses["total"] for r in records[:5]])
+    last = np.mean([r.losses["total"] for r in records[-5:]])
+    assert last < first / 3
+    assert records[-1].losses.keys() == {"content", "style/relu1_1", "style/relu2_1", "total"}
+    assert all(r.images_per_second > 0 and r.learning_rate > 0 for r in records)
+
+
+def test_a_run_resumed_is_the_run_never_stopped(options, tmp_path):
+    straight = str(tmp_path / "straight")
+    run(options, max_iter=7, checkpoint=straight)
+    stopped = run(options, max_iter=7, stop_at=3)
+    assert "stopped; step 3 is saved" in notes(stopped)
+    resumed = run(options, max_iter=7)
+    assert "resumed at step 3" in notes(resumed)
+    assert [r.step for r in resumed if r.losses] == [4, 5, 6, 7]
+    assert_same_state(straight, options["checkpoint"])
+    again = run(options, max_iter=7)
+    assert "all 7 steps are done" in notes(again)
+    assert not [r for r in again if r.losses]
+
+
+def test_with_identity_pairs_too(options, tmp_path):
+    records = run(options, max_iter=2, identity_weight=50.0)
+    assert all(r.losses["identity"] > 0 for r in records if r.losses)
+
+
+def test_every_moment_has_a_checkpoint_that_stylises(options):
+    seen = 0
+    for record in train(TrainConfig(**options, max_iter=3)):
+        if record.losses:
+            picture = np.random.default_rng(0).random((20, 21, 3), "float32")
+            assert load(options["checkpoint"], "float32")(picture, picture).shape == (20, 21, 3)
+            seen += 1
+    assert seen == 3
+
+
+def test_the_stylizer_saved_is_the_one_trained(options):
+    run(options, max_iter=2)
+    with np.load(os.path.join(options["checkpoint"], "stylizer.npz")) as stylizer:
+        state = newest(options["checkpoint"])
+        assert set(stylizer.files) == {f"decoder/{k}" for k in state if not k.startswith("adam")}
+        for name in stylizer.files:
+            np.testing.assert_array_equal(stylizer[name], state[name.removeprefix("decoder/")])
+
+
+def test_the_config_is_enough_to_run_again(options, tmp_path):
+    run(options, max_iter=2)
+    values = checkpoint.read_config(options["checkpoint"])["training"]
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    again = str(tmp_path / "again")
+    run(values, checkpoint=again)
+    assert_same_state(options["checkpoint"], again)
+
+
+def test_overwrite_moves_the_old_run_aside(options, tmp_path):
+    run(options, max_iter=2)
+    records = run(options, max_iter=1, overwrite=True)
+    aside = next(p for p in tmp_path.iterdir() if p.name.startswith("ckpt."))
+    assert any("moved to" in note for note in notes(records))
+    assert "weight" not in newest(aside) and len(newest(aside)) > 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"learning_rate": 2e-3}, "has learning_rate=0.001, not 0.002: .* --overwrite"),
+        ({"seed": 1}, "has seed=0, not 1"),
+        ({"style_layers": ("relu1_1",)}, "has style_layers="),
+    ],
+)
+def test_another_run_is_not_resumed(options, changes, match):
+    run(options, max_iter=1)
+    before = newest(options["checkpoint"])
+    with pytest.raises(UserError, match=match):
+        run(options, max_iter=1, **changes)
+    assert newest(options["checkpoint"]).keys() == before.keys()
+
+
+def test_a_run_may_be_made_longer_unless_its_schedule_knows_its_end(options, tmp_path):
+    run(options, max_iter=2)
+    assert [r.step for r in run(options, max_iter=3) if r.losses] == [3]
+    cosine = {"lr_schedule": "cosine", "checkpoint": str(tmp_path / "cosine")}
+    run(options, max_iter=2, **cosine)
+    with pytest.raises(UserError, match="has max_iter=2, not 3"):
+        run(options, max_iter=3, **cosine)
+
+
+def test_changed_pictures_are_said_and_refused(options, folders):
+    run(options, max_iter=1)
+    Image.new("RGB", (40, 40)).save(os.path.join(folders["style_path"], "new.png"))
+    with pytest.raises(UserError, match="style pictures are not those .* --allow-changed-data"):
+        run(options, max_iter=2)
+    records = run(options, max_iter=2, allow_changed_data=True)
+    assert "the style pictures have changed" in notes(records)
+
+
+def test_bad_pictures_are_left_out_and_listed(options, folders):
+    for i in range(5, 45):
+        Image.new("RGB", (40, 40)).save(os.path.join(folders["content_path"], f"{i}.png"))
+    bad = os.path.join(folders["content_path"], "bad.jpg")
+    Path(bad).write_text("no picture")
+    records = run(options, max_iter=1)
+    assert "content: 45 pictures, 1 left out" in notes(records)
+    listed = Path(options["checkpoint"], "left_out.tsv").read_text()
+    assert listed.startswith(f"{bad}\t")
+
+
+def test_what_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
+    run(options, max_iter=2)
+    kept = newest(options["checkpoint"])
+    path = Path(options["checkpoint"], "config.json")
+    config = json.loads(path.read_text())
+    config["training"]["learning_rate"] = 1e30
+    path.write_text(json.dumps(config))
+    with pytest.raises(NonFiniteError, match="At step [45] the .* is not finite"):
+        run(options, max_iter=9, save_iter=100, learning_rate=1e30)
+    for name, value in newest(options["checkpoint"]).items():
+        np.testing.assert_array_equal(value, kept[name])
+
+
+def test_missing_folders_are_named(options):
+    with pytest.raises(UserError, match="`style_path` is needed"):
+        run(options, style_path="")
+    assert not os.path.exists(options["checkpoint"])
+
+
+def test_other_software_or_threads_are_said(options):
+    run(options, max_iter=1)
+    path = Path(options["checkpoint"], "config.json")
+    config = json.loads(path.read_text())
+    config["versions"]["threads"] = 999
+    path.write_text(json.dumps(config))
+    records = run(options, max_iter=2)
+    assert any("threads was 999" in note for note in notes(records))
+
+
+def test_tensorboard_and_previews(options, folders):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    held_out = {f"val_{name}": path for name, path in folders.items()}
+    records = run(options, max_iter=4, preview_iter=2, log_iter=2, **held_out)
+    assert [n for n in notes(records) if n.startswith("held out: content ")]
+    events = EventAccumulator(os.path.join(options["checkpoint"], "logs"))
+    events.Reload()
+    tags = set(events.Tags()["tensors"])
+    assert tags >= {
+        "total", "content", "style/relu1_1", "style/relu2_1", "learning_rate",
+        "val/total", "val/content", "val/style/relu1_1", "content, style, stylized",
+    }  # fmt: skip
+    assert [event.step for event in events.Tensors("total")] == [2, 4]
+    previews = sorted(os.listdir(os.path.join(options["checkpoint"], "previews")))
+    assert previews == ["00000002.jpg", "00000004.jpg"]
+    with Image.open(os.path.join(options["checkpoint"], "previews", previews[-1])) as sheet:
+        assert sheet.size[0] > 4 * 16 and sheet.size[1] > 3 * 16
+
+
+# --- Kills. A child trains by the script's own main; what it left must be usable, and the same
+# command must end with the very weights of a run that nobody killed.
+
+CHILD = """
+import os, signal, sys
+at = int(os.environ["KILL_AT"])
+count = 0
+
+def killing(function, after):
+    def called(*args, **kwargs):
+        global count
+        count += 1
+        if count == at and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*args, **kwargs)
+        if count == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return called
+
+after = os.environ["KILL_AFTER"] == "1"
+os.replace, os.rename = killing(os.replace, after), killing(os.rename, after)
+from tf_style.cli.train import main
+raise SystemExit(main(["train.py", *sys.argv[1:]]))
+"""
+
+
+def arguments(options):
+    return [
+        f"--{name}={','.join(value) if isinstance(value, tuple) else value}"
+        for name, value in options.items()
+    ]
+
+
+def start(options, kill_at=0, kill_after=False):
+    environment = {**os.environ, "KILL_AT": str(kill_at), "KILL_AFTER": str(int(kill_after))}
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, *arguments(options)],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def finish(options, **kill):
+    child = start(options, **kill)
+    output, _ = child.communicate(timeout=300)
+    return child.returncode, output
+
+
+def assert_usable(directory):
+    """What a kill leaves is no checkpoint at all, or one that stylises."""
+    if os.path.exists(directory):
+        picture = np.random.default_rng(0).random((20, 21, 3), "float32")
+        assert np.isfinite(load(directory, "float32")(picture, picture)).all()
+
+
+@pytest.fixture
+def straight(options, tmp_path):
+    """The state of a run that nobody killed."""
+    directory = str(tmp_path / "straight")
+    code, output = finish({**options, "max_iter": 9, "checkpoint": directory})
+    assert code == 0, output
+    return directory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("kill_at", [1, 2, 3, 4, 5, 6])
+def test_killed_at_a_rename(options, straight, kill_at, kill_after):
+    """Before and after each rename: of the scan's cache, the directory, its files, two saves."""
+    options["max_iter"] = 9
+    code, output = finish(options, kill_at=kill_at, kill_after=kill_after)
+    assert code == -signal.SIGKILL, output
+    assert_usable(options["checkpoint"])
+    code, output = finish(options)
+    assert code == 0, output
+    assert_same_state(straight, options["checkpoint"])
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(options, straight):
+    options["max_iter"] = 9
+    rng = random.Random(0)
+    for _ in range(8):
+        child = start(options)
+        time.sleep(rng.uniform(2, 14))
+        child.kill()
+        child.communicate()
+        assert_usable(options["checkpoint"])
+    code, output = finish(options)
+    assert code == 0, output
+    assert_same_state(straight, options["checkpoint"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_first(options, tmp_path, number):
+    options.update(max_iter=100_000, save_iter=100_000)
+    child = start(options)
+    directory = os.path.join(options["checkpoint"], "logs")
+    deadline = time.monotonic() + 120
+    while not os.path.exists(directory) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(4)
+    child.send_signal(number)
+    output, _ = child.communicate(timeout=120)
+    assert child.returncode == 128 + number, output
+    assert "is saved" in output and "Traceback" not in output
+    steps = int(newest(options["checkpoint"])["adam/iteration"])
+    assert 0 < steps < 100_000
