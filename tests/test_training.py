@@ -281,16 +281,21 @@ def arguments(options):
     ]
 
 
-def start(options, kill_at=0, kill_after=False):
-    environment = {**os.environ, "KILL_AT": str(kill_at), "KILL_AFTER": str(int(kill_after))}
+def start(options, cache, kill_at=0, kill_after=False):
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(cache),
+        "KILL_AT": str(kill_at),
+        "KILL_AFTER": str(int(kill_after)),
+    }
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments(options)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
-def finish(options, **kill):
-    child = start(options, **kill)
+def finish(options, cache, **kill):
+    child = start(options, cache, **kill)
     output, _ = child.communicate(timeout=300)
     return child.returncode, output
 
@@ -302,49 +307,65 @@ def assert_usable(directory):
         assert np.isfinite(load(directory, "float32")(picture, picture)).all()
 
 
-@pytest.fixture
-def straight(options, tmp_path):
-    """The state of a run that nobody killed."""
-    directory = str(tmp_path / "straight")
-    code, output = finish({**options, "max_iter": 9, "checkpoint": directory})
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """Options of a run, and the directory where nobody killed it."""
+    folder = tmp_path_factory.mktemp("straight")
+    options = {
+        **TINY,
+        "max_iter": 9,
+        "content_path": make_folder(folder / "content", 5, 1),
+        "style_path": make_folder(folder / "style", 3, 2),
+        "checkpoint": str(folder / "ckpt"),
+    }
+    code, output = finish(options, cache=folder / "cache")
     assert code == 0, output
-    return directory
+    return options
+
+
+# One killed process replaces or renames: the scans' two caches, the new directory's two files,
+# the directory itself, then state and stylizer of every save.
+RENAMES = {1: "cache", 3: "stylizer", 4: "config", 5: "directory", 6: "state", 7: "stylizer", 8: "state"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill_after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("kill_at", [1, 2, 3, 4, 5, 6])
-def test_killed_at_a_rename(options, straight, kill_at, kill_after):
-    """Before and after each rename: of the scan's cache, the directory, its files, two saves."""
-    options["max_iter"] = 9
-    code, output = finish(options, kill_at=kill_at, kill_after=kill_after)
+@pytest.mark.parametrize("kill_at", RENAMES)
+def test_killed_at_a_rename(straight, tmp_path, kill_at, kill_after):
+    options = {**straight, "checkpoint": str(tmp_path / "ckpt")}
+    code, output = finish(options, tmp_path / "cache", kill_at=kill_at, kill_after=kill_after)
     assert code == -signal.SIGKILL, output
     assert_usable(options["checkpoint"])
-    code, output = finish(options)
+    code, output = finish(options, tmp_path / "cache")
     assert code == 0, output
-    assert_same_state(straight, options["checkpoint"])
+    assert_same_state(straight["checkpoint"], options["checkpoint"])
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(options, straight):
-    options["max_iter"] = 9
+def test_killed_at_random_moments(straight, tmp_path):
+    options = {**straight, "checkpoint": str(tmp_path / "ckpt")}
     rng = random.Random(0)
+    killed = 0
     for _ in range(8):
-        child = start(options)
-        time.sleep(rng.uniform(2, 14))
-        child.kill()
-        child.communicate()
+        child = start(options, tmp_path / "cache")
+        try:
+            child.communicate(timeout=rng.uniform(2, 12))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            killed += 1
         assert_usable(options["checkpoint"])
-    code, output = finish(options)
+    assert killed
+    code, output = finish(options, tmp_path / "cache")
     assert code == 0, output
-    assert_same_state(straight, options["checkpoint"])
+    assert_same_state(straight["checkpoint"], options["checkpoint"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_first(options, tmp_path, number):
     options.update(max_iter=100_000, save_iter=100_000)
-    child = start(options)
+    child = start(options, tmp_path / "cache")
     directory = os.path.join(options["checkpoint"], "logs")
     deadline = time.monotonic() + 120
     while not os.path.exists(directory) and time.monotonic() < deadline:
