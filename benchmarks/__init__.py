@@ -1,0 +1,1 @@
+"""Measurements: each module a script, run as `python -m benchmarks.<name>`."""

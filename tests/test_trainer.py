@@ -69,9 +69,7 @@ def test_only_the_decoder_moves(trainer):
     assert not faults.numpy().any()
     for before, after in zip(encoder, trainer.encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
-    assert any(
-        np.any(a != b) for a, b in zip(decoder, trainer.decoder.get_weights(), strict=True)
-    )
+    assert any(np.any(a != b) for a, b in zip(decoder, trainer.decoder.get_weights(), strict=True))
 
 
 def test_an_update_that_is_not_finite_is_not_made(trainer):

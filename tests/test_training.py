@@ -325,7 +325,15 @@ def straight(tmp_path_factory):
 
 # One killed process replaces or renames: the scans' two caches, the new directory's two files,
 # the directory itself, then state and stylizer of every save.
-RENAMES = {1: "cache", 3: "stylizer", 4: "config", 5: "directory", 6: "state", 7: "stylizer", 8: "state"}
+RENAMES = {
+    1: "cache",
+    3: "stylizer",
+    4: "config",
+    5: "directory",
+    6: "state",
+    7: "stylizer",
+    8: "state",
+}
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         return rate * ops.minimum(1.0, (step + 1.0) / max(c["warmup"], 1))
 
     def get_config(self):
-        return self.config
+        return dict(self.config)
 
 
 class AdaINTrainer:

@@ -1,0 +1,80 @@
+"""What the README says is so."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from tf_style import flags
+from tf_style.cli import stylize as stylize_cli
+from tf_style.cli import train as train_cli
+from tf_style.config import StylizeConfig, TrainConfig
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+CARD = ROOT / "tf_style/pretrained/adain/MODEL_CARD.md"
+
+
+def commands(text, program):
+    """Every command line of a program in a text, as its arguments."""
+    text = text.replace("\\\n", " ")
+    lines = re.findall(rf"{program}\.py (--[^\n`]*)", text)
+    return [shlex.split(line.split("&&")[0]) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("program", "config_class", "doc"),
+    [
+        ("train", TrainConfig, train_cli.__doc__),
+        ("stylize", StylizeConfig, stylize_cli.__doc__),
+    ],
+)
+def test_every_command_is_understood(program, config_class, doc):
+    found = [args for text in (README, doc, CARD.read_text()) for args in commands(text, program)]
+    assert len(found) >= 3
+    for arguments in found:
+        if arguments != ["--help"]:
+            flags.parse(config_class, [f"{program}.py", *arguments])
+
+
+def test_the_tables_of_options_are_those_of_the_code(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import options_table
+
+    assert options_table.replaced(README) == README, "run python tools/options_table.py --write"
+
+
+def test_the_commands_that_ci_runs_are_there():
+    for name in ("stylise", "test"):
+        assert re.search(rf"<!-- command: {name} -->\n```sh\n.*\n```", README)
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    targets = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(targets) >= 4
+    for target in targets:
+        assert (ROOT / target).exists(), target
+
+
+def test_the_python_section_runs(tmp_path, monkeypatch):
+    code = re.search(r"## In Python\n\n```python\n(.*?)```", README, re.DOTALL)[1]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    scope = {}
+    exec(compile(code, "README.md", "exec"), scope)
+    assert (tmp_path / "tiger.png").stat().st_size > 10_000
+    assert scope["result"].ndim == scope["image"].ndim == 3
+
+
+def test_the_console_scripts_are_the_mains():
+    setup = (ROOT / "setup.cfg").read_text()
+    assert "tf-style-train = tf_style.cli.train:main" in setup
+    assert "tf-style-stylize = tf_style.cli.stylize:main" in setup
+
+
+def test_the_oldest_python_is_the_one_promised():
+    promised = re.search(r"python_requires = >=(\d+)\.(\d+)", (ROOT / "setup.cfg").read_text())
+    assert tuple(map(int, promised.groups())) <= sys.version_info[:2]
+    assert f"Python {promised[1]}.{promised[2]} or newer" in README
