@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_style.encoder import FILTERS, layers_up_to
+from tf_style.encoder import FILTERS, check_options, layers_up_to
 from tf_style.layers import ReflectionPadding2D
 
 __all__ = ["Decoder"]
@@ -43,6 +43,7 @@ class Decoder(keras.Model):
         compute_dtype: str = "float32",
         **kwargs,
     ):
+        check_options(padding=padding, compute_dtype=compute_dtype)
         policy = "mixed_bfloat16" if compute_dtype == "bfloat16" else "float32"
         path = layers_up_to(architecture, [layer])
 

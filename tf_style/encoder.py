@@ -21,7 +21,13 @@ FILTERS = (64, 128, 256, 512, 512)
 # https://www.robots.ox.ac.uk/~vgg/research/very_deep/
 MEAN_BGR = (103.939, 116.779, 123.68)
 
-# A package of this name ships with the code; see its SOURCES.md.
+OPTIONS = {
+    "padding": ("reflect", "zero"),
+    "pooling": ("max", "avg"),
+    "compute_dtype": ("float32", "bfloat16"),
+}
+
+# Photos that ship with the code; see their SOURCES.md.
 CALIBRATION = Path(__file__).parent / "calibration"
 
 
@@ -65,13 +71,21 @@ def layers_up_to(encoder: str, layers: list[str]) -> list[str]:
     return names[: max(map(names.index, layers)) + 1]
 
 
+def check_options(**options: str) -> None:
+    """Refuse an unknown `padding`, `pooling` or `compute_dtype`."""
+    for name, value in options.items():
+        known = OPTIONS[name]
+        if value not in known:
+            raise UserError(f"`{name}` must be one of {', '.join(known)}. Received: {value}")
+
+
 @keras.saving.register_keras_serializable(package="tf_style")
 class VGGPreprocessing(keras.layers.Layer):
     """An image, RGB in [0, 1], to what VGG was trained on: BGR, 0 to 255, less the mean.
 
     Example:
-        >>> VGGPreprocessing()(keras.ops.zeros((1, 1, 1, 3))).numpy().round(1).ravel().tolist()
-        [-103.9, -116.8, -123.7]
+        >>> print(VGGPreprocessing()(keras.ops.zeros((1, 1, 1, 3))).numpy().ravel().round(1))
+        [-103.9 -116.8 -123.7]
     """
 
     def __init__(self, dtype="float32", **kwargs):
@@ -119,13 +133,7 @@ class VGGEncoder(keras.Model):
         compute_dtype: str = "float32",
         **kwargs,
     ):
-        for name, value, known in (
-            ("padding", padding, ("reflect", "zero")),
-            ("pooling", pooling, ("max", "avg")),
-            ("compute_dtype", compute_dtype, ("float32", "bfloat16")),
-        ):
-            if value not in known:
-                raise UserError(f"`{name}` must be one of {', '.join(known)}. Received: {value}")
+        check_options(padding=padding, pooling=pooling, compute_dtype=compute_dtype)
         policy = "mixed_bfloat16" if compute_dtype == "bfloat16" else "float32"
         pool = keras.layers.MaxPooling2D if pooling == "max" else keras.layers.AveragePooling2D
 
@@ -150,8 +158,10 @@ class VGGEncoder(keras.Model):
             )(x)
             if layer in layers:
                 features[layer] = x
-        kwargs = {"name": architecture, "trainable": False} | kwargs
-        super().__init__(inputs=image, outputs=features, **kwargs)
+        trainable = kwargs.pop("trainable", False)
+        super().__init__(inputs=image, outputs=features, **({"name": architecture} | kwargs))
+        # Keras' constructor would set it before there are layers to hand it down to.
+        self.trainable = trainable
 
         # === Config ===
         self.architecture = architecture
@@ -173,7 +183,9 @@ class VGGEncoder(keras.Model):
         """
         before = 1.0
         for layer in layers_up_to(self.architecture, list(self.layers_out)):
-            name, factor = keras_name(layer), float(factors[layer])
+            name, factor = keras_name(layer), float(factors.get(layer, np.nan))
+            if not 0 < factor < np.inf:
+                raise UserError(f"`factors` need a positive number for {layer}. Received: {factor}")
             kernel, bias = arrays[f"{name}/kernel"], arrays[f"{name}/bias"]
             self.get_layer(name).set_weights([kernel * (factor / before), bias * factor])
             before = factor

@@ -42,8 +42,8 @@ def channel_moments(features: keras.KerasTensor) -> tuple[keras.KerasTensor, ker
 
     Example:
         >>> mean, std = channel_moments(np.ones((1, 4, 4, 2)))
-        >>> np.round(mean, 3).tolist(), np.round(std, 3).tolist()
-        ([[1.0, 1.0]], [[0.003, 0.003]])
+        >>> print(np.round(mean, 3), np.round(std, 3))
+        [[1. 1.]] [[0.003 0.003]]
 
     Reference: https://arxiv.org/abs/1703.06868, equations 5 to 7.
     """
@@ -124,8 +124,8 @@ def preserve_luma(stylized: np.ndarray, content: np.ndarray) -> np.ndarray:
     Example:
         >>> gray = np.full((1, 1, 3), 0.5, "float32")
         >>> red = np.float32([[[0.8, 0.2, 0.2]]])
-        >>> np.round(preserve_luma(gray, red), 3).tolist()
-        [[[0.921, 0.321, 0.321]]]
+        >>> print(preserve_luma(gray, red).round(3))
+        [[[0.921 0.321 0.321]]]
 
     Reference: https://arxiv.org/abs/1606.05897, section 3.1.
     """
@@ -153,8 +153,8 @@ def match_color(style: np.ndarray, content: np.ndarray, shrinkage: float = 1e-4)
 
     Example:
         >>> grey, red = np.full((4, 4, 3), 0.5), np.full((4, 4, 3), (0.8, 0.2, 0.2))
-        >>> np.round(match_color(grey, red)[0, 0], 3).tolist()
-        [0.8, 0.2, 0.2]
+        >>> print(match_color(grey, red)[0, 0].round(3))
+        [0.8 0.2 0.2]
 
     Reference: https://arxiv.org/abs/1606.05897, section 3.2.
     """

@@ -4,9 +4,11 @@ Nothing here unpickles, follows a link inside a file or allocates what a header 
 claim is held against the expected shapes.
 """
 
+import contextlib
 import hashlib
 import io
 import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -124,17 +126,20 @@ def read_npz(
                 name: _read_member(archive, members[f"{name}.npy"], path, name, shape)
                 for name, shape in wanted.items()
             }
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # zipfile, its codecs and NumPy's parser raise a dozen types
         raise UserError(f"{path} is truncated or damaged ({error}); fetch it again.") from error
 
 
 def _read_member(archive, info, path, name, shape):
-    size = int(np.prod(shape)) * 8
-    if info.file_size > size + 4096:  # an .npy header is far below 4 KiB
+    limit = int(np.prod(shape)) * 8 + 4096  # an .npy header is far below 4 KiB
+    if info.file_size > limit:
         raise UserError(_misshaped(path, name, f"{info.file_size} bytes", f"{shape}, float32"))
-    content = io.BytesIO(archive.read(info))
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UserError(f"{path}: {name!r} is not compressed as NumPy does.")
+    # The size may be a lie: with a limit no more than that is unpacked.
+    content = io.BytesIO(archive.open(info).read(limit))
     version = np.lib.format.read_magic(content)
     read_header = np.lib.format.read_array_header_1_0
     if version != (1, 0):
@@ -149,9 +154,10 @@ def _read_member(archive, info, path, name, shape):
 def read_h5(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
     """The named convolutions of a Keras weight file, as float32.
 
-    Both of Keras' layouts are read: `block1_conv1/block1_conv1_W_1:0` of the files it downloads
-    and `layers/<layer>/vars/0` of `save_weights`. Soft, external and virtual links are refused:
-    they could name any file of the machine.
+    All of Keras' layouts are read: `block1_conv1/block1_conv1_W_1:0` of the files it downloads,
+    `model_weights/block1_conv1/...` of a whole model, and `layers/conv2d_1/vars/0` of
+    `save_weights`, where an attribute of `vars` tells the layer. Soft and external links are not
+    followed, virtual and external datasets refused: they could name any file of the machine.
 
     Args:
         path: The file.
@@ -168,7 +174,8 @@ def read_h5(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
         if isinstance(item, h5py.Dataset):
             if item.is_virtual or item.external:
                 raise UserError(f"{path}: {name!r} is kept in another file, which is refused.")
-            datasets[name] = item
+            owners = {*name.split("/"), str(item.parent.attrs.get("name"))}
+            datasets[name] = item, owners
 
     try:
         with h5py.File(path, "r") as file:
@@ -178,17 +185,23 @@ def read_h5(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
                 layer = name.split("/")[0]
                 found = [
                     data
-                    for key, data in datasets.items()
-                    if layer in key.split("/") and data.ndim == len(shape)
+                    for data, owners in datasets.values()
+                    if layer in owners and data.ndim == len(shape)
                 ]
                 if not found:
                     raise UserError(_lacks(path, [name], datasets))
-                if found[0].shape != shape or found[0].dtype.kind != "f":
-                    found = f"{found[0].shape}, {found[0].dtype}"
+                data = found[0]
+                # A chunk is unpacked whole, so a larger one would pass the shape by.
+                too_large = data.chunks and np.prod(data.chunks) > data.size
+                if data.shape != shape or data.dtype.kind != "f" or too_large:
+                    chunks = f", in chunks of {data.chunks}" if data.chunks else ""
+                    found = f"{data.shape}, {data.dtype}{chunks}"
                     raise UserError(_misshaped(path, name, found, f"{shape}, floating"))
-                arrays[name] = _finite(path, name, found[0][()])
+                arrays[name] = _finite(path, name, data[()])
             return arrays
-    except (OSError, RuntimeError, KeyError) as error:
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # h5py raises half a dozen types
         raise UserError(f"{path} is truncated or damaged ({error}); fetch it again.") from error
 
 
@@ -267,11 +280,12 @@ def _download(encoder: str) -> Path:
     name, md5 = KERAS_FILES[encoder]
     origin = f"https://storage.googleapis.com/tensorflow/keras-applications/{encoder}/{name}"
     try:
-        return Path(get_file(name, origin, cache_subdir="models", file_hash=md5))
+        with contextlib.redirect_stdout(sys.stderr):  # Keras reports its progress there
+            return Path(get_file(name, origin, cache_subdir="models", file_hash=md5))
     except Exception as error:  # Keras raises a bare Exception
         raise UserError(
-            f"{encoder.upper()}'s ImageNet weights are neither in Keras' cache nor to be "
-            "downloaded from here: use --encoder vgg16, whose weights are packaged, or fetch "
+            f"{encoder.upper()}'s ImageNet weights are not in Keras' cache and cannot be "
+            f"downloaded ({error}): use --encoder vgg16 --encoder-weights packaged, or fetch "
             f"{name} on another machine and give its path to --encoder-weights."
         ) from error
 
@@ -309,7 +323,8 @@ def _misshaped(path, name, found, expected) -> str:
 
 def _finite(path, name, value) -> np.ndarray:
     if value.dtype.kind == "f":
-        value = np.asarray(value, "float32")
+        with np.errstate(over="ignore"):
+            value = np.asarray(value, "float32")
     if not np.isfinite(value).all():
         raise UserError(f"{path}: {name!r} holds NaN or infinity.")
     return value

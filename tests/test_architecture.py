@@ -1,0 +1,194 @@
+"""The arrows between the modules, and what importing them may cost."""
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tf_style
+
+PACKAGE = Path(tf_style.__file__).parent
+
+# The rows of the design, lowest first. Imports go down, or along a row from right to left.
+LEVELS = [
+    "errors config flags ops layout images weights precision memory",  # leaves
+    "layers encoder decoder losses data checkpoint",  # parts
+    "adain",  # models
+    "inference trainer training",  # use
+    "cli.app cli.train cli.stylize",  # journeys
+]
+PLACES = {
+    module: (level, column)
+    for level, row in enumerate(LEVELS)
+    for column, module in enumerate(row.split())
+}
+
+
+def name_of(path):
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+FILES = {name_of(path): path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+TREES = {path: ast.parse(path.read_text(), str(path)) for path in PACKAGE.rglob("*.py")}
+
+
+def imports(tree):
+    """Dotted names of all that a module imports, at its head or inside a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def of_ours(name):
+    """The module of this package that a dotted name begins with, if any."""
+    parts = name.split(".")
+    if parts[0] != "tf_style":
+        return None
+    found = [".".join(parts[1:n]) for n in (3, 2) if ".".join(parts[1:n]) in FILES]
+    return found[0] if found else None
+
+
+# -- arrows ----------------------------------------------------------------------------------------
+
+
+def test_every_module_has_a_place_and_every_place_a_module():
+    assert set(PLACES) == set(FILES)
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_imports_go_down_or_to_the_left(module):
+    imported = {of_ours(name) for name in imports(TREES[FILES[module]])} - {None}
+    wrong = [other for other in imported if PLACES[other] >= PLACES[module]]
+    assert not wrong, f"{module} at {PLACES[module]} imports {wrong}"
+
+
+def test_the_reader_of_arrows_sees_them():
+    source = (
+        "import tf_style\nfrom tf_style import ops\ndef f():\n    from tf_style.cli import app\n"
+    )
+    found = [of_ours(name) for name in imports(ast.parse(source))]
+    assert found == [None, "ops", "cli.app"]
+    assert of_ours("tf_style.ops.gram_matrix") == "ops" and of_ours("numpy.linalg") is None
+    arrows = sum(of_ours(name) is not None for tree in TREES.values() for name in imports(tree))
+    assert arrows > 40
+
+
+def test_the_package_itself_imports_no_module_of_its_own():
+    for path in PACKAGE.rglob("__init__.py"):
+        assert not [name for name in imports(TREES[path]) if of_ours(name)], path
+
+
+def test_what_nothing_here_imports():
+    # keras.src is private; the others bring Keras 2, or run code from files.
+    banned = {"tf_keras", "pickle", "dill", "joblib", "shelve", "marshal"}
+    for path, tree in TREES.items():
+        for name in imports(tree):
+            assert name.split(".")[0] not in banned, f"{path} imports {name}"
+            assert not name.startswith(("keras.src", "tensorflow.keras")), f"{path} imports {name}"
+
+
+def test_only_the_journeys_print():
+    for name, path in FILES.items():
+        calls = [
+            node.lineno
+            for node in ast.walk(TREES[path])
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+        ]
+        assert not calls or name.startswith("cli."), f"{path}: lines {calls}"
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def test_every_public_name_resolves():
+    assert tf_style.__all__ == sorted(tf_style.__all__) == dir(tf_style)
+    for name in tf_style.__all__:
+        public = getattr(tf_style, name)
+        assert public.__module__.startswith("tf_style.") and public.__doc__, name
+    with pytest.raises(AttributeError, match="module 'tf_style' has no attribute 'styliser'"):
+        _ = tf_style.styliser
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_what_a_module_offers_is_there(module):
+    found = importlib.import_module(f"tf_style.{module}")
+    assert found.__doc__
+    assert all(hasattr(found, name) for name in getattr(found, "__all__", ()))
+
+
+# -- what an import costs --------------------------------------------------------------------------
+
+
+def python(code, **env):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("KERAS_")}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=kept | env,
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+HEAVY = "{'absl', 'h5py', 'keras', 'numpy', 'PIL', 'rich', 'tensorflow', 'tensorflow_probability'}"
+
+
+@pytest.mark.parametrize(
+    "module, allowed",
+    [
+        ("tf_style", "set()"),
+        ("tf_style.config", "set()"),
+        ("tf_style.errors", "set()"),
+        # `--help` has to be quick.
+        ("tf_style.cli.train", "{'absl'}"),
+        ("tf_style.cli.stylize", "{'absl'}"),
+    ],
+)
+def test_importing_is_cheap(module, allowed, tmp_path):
+    code = f"import sys, {module}\nprint({HEAVY} & set(sys.modules) - {allowed})"
+    run = python(code, KERAS_HOME=str(tmp_path))
+    assert (run.stdout, run.stderr) == ("set()\n", "")
+    assert os.listdir(tmp_path) == []
+
+
+BACKEND = "ImportError: tf_style needs Keras' TensorFlow backend; {} says 'jax': set KERAS_BACKEND="
+
+
+def test_another_backend_by_variable(tmp_path):
+    run = python("import tf_style", KERAS_HOME=str(tmp_path), KERAS_BACKEND="jax")
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith(BACKEND.format("KERAS_BACKEND"))
+
+
+def test_another_backend_by_file(tmp_path):
+    config = tmp_path / "keras.json"
+    config.write_text('{"backend": "jax"}')
+    run = python("import tf_style", KERAS_HOME=str(tmp_path))
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith(BACKEND.format(config))
+    # The variable wins, as in Keras.
+    run = python("import tf_style", KERAS_HOME=str(tmp_path), KERAS_BACKEND="tensorflow")
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("content", ['{"backend": "tensorflow"}', "{}", "[]", "not json", "\xff"])
+def test_other_files_are_no_hindrance(tmp_path, content):
+    (tmp_path / "keras.json").write_text(content, "latin-1")
+    run = python("import tf_style", KERAS_HOME=str(tmp_path))
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_another_backend_already_chosen(tmp_path):
+    (tmp_path / "keras.py").write_text("class config:\n    backend = lambda: 'jax'\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import keras, tf_style"
+    run = python(code, KERAS_HOME=str(tmp_path))
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith(BACKEND.format("keras.config.backend()"))

@@ -1,0 +1,168 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_style import ops
+
+RNG = np.random.default_rng(3)
+
+
+def features(*shape):
+    return RNG.normal(0.5, 2, shape).astype("float32")
+
+
+# -- channel moments -------------------------------------------------------------------------------
+
+
+def test_channel_moments_are_numpys():
+    x = features(3, 5, 7, 4)
+    mean, std = ops.channel_moments(x)
+    assert mean.shape == std.shape == (3, 4)
+    np.testing.assert_allclose(mean, x.mean((1, 2)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(std, np.sqrt(x.var((1, 2)) + ops.EPSILON), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64", "int32"])
+def test_channel_moments_are_float32_whatever_comes(dtype):
+    x = keras.ops.cast(10 * features(1, 16, 16, 3), dtype)
+    mean, std = ops.channel_moments(x)
+    assert mean.dtype == std.dtype == "float32"
+    values = np.asarray(keras.ops.cast(x, "float32"))
+    np.testing.assert_allclose(mean, values.mean((1, 2)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(std, np.sqrt(values.var((1, 2)) + ops.EPSILON), rtol=1e-5)
+
+
+def test_channel_moments_of_a_small_spread_on_a_large_mean():
+    x = (1e3 + 0.05 * RNG.normal(size=(1, 64, 64, 3))).astype("float32")
+    _, std = ops.channel_moments(x)
+    exact = np.sqrt(x.astype("float64").var((1, 2)) + ops.EPSILON)
+    np.testing.assert_allclose(std, exact, rtol=1e-3)
+    # The textbook's other formula is what this must not be.
+    naive = (x**2).mean((1, 2)) - x.mean((1, 2)) ** 2
+    assert np.abs(naive - 0.05**2).max() > 0.05**2
+
+
+def test_channel_moments_of_a_constant_channel_have_a_finite_gradient():
+    x = tf.Variable(np.full((1, 4, 4, 2), 3, "float32"))
+    with tf.GradientTape() as tape:
+        _, std = ops.channel_moments(x)
+    np.testing.assert_allclose(std, np.sqrt(ops.EPSILON), rtol=1e-6)
+    assert np.array_equal(tape.gradient(std, x), np.zeros((1, 4, 4, 2)))
+
+
+# -- Gram matrix -----------------------------------------------------------------------------------
+
+
+def test_gram_matrix_of_constant_channels():
+    x = np.broadcast_to(np.float32([1, 2, -3]), (2, 5, 3, 3))
+    expected = [[1, 2, -3], [2, 4, -6], [-3, -6, 9]]
+    np.testing.assert_allclose(ops.gram_matrix(x), [expected, expected], rtol=1e-6)
+
+
+def test_gram_matrix_is_the_mean_of_outer_products():
+    x = features(2, 5, 7, 4)
+    gram = ops.gram_matrix(x)
+    expected = np.mean(x[..., :, None] * x[..., None, :], axis=(1, 2))
+    np.testing.assert_allclose(gram, expected, rtol=1e-5, atol=1e-5)
+    assert np.linalg.eigvalsh(gram).min() > -1e-5
+
+
+def test_gram_matrix_does_not_depend_on_size():
+    x = features(1, 6, 5, 4)
+    twice = np.tile(x, (1, 2, 2, 1))
+    np.testing.assert_allclose(ops.gram_matrix(twice), ops.gram_matrix(x), rtol=1e-5, atol=1e-6)
+
+
+def test_gram_matrix_of_bfloat16_is_summed_in_float32():
+    x = keras.ops.ones((1, 64, 64, 2), "bfloat16")  # a bfloat16 sum stops at 256
+    gram = ops.gram_matrix(x)
+    assert gram.dtype == "float32" and np.array_equal(gram, np.ones((1, 2, 2)))
+
+
+def test_gram_matrix_with_sides_unknown_in_the_graph():
+    traced = tf.function(ops.gram_matrix, input_signature=[tf.TensorSpec((None, None, None, 3))])
+    x = features(2, 4, 6, 3)
+    np.testing.assert_allclose(traced(x), ops.gram_matrix(x), rtol=1e-6)
+
+
+# -- total variation -------------------------------------------------------------------------------
+
+
+def test_total_variation_of_a_checkerboard_and_of_nothing():
+    board = np.indices((5, 8)).sum(0)[None, ..., None] % 2
+    flat = np.full_like(board, 7)
+    assert ops.total_variation(np.concatenate([board, flat])).numpy().tolist() == [2, 0]
+
+
+def test_total_variation_of_a_ramp():
+    ramp = np.arange(6.0)[None, :, None, None] * np.ones((1, 6, 4, 3))
+    assert ops.total_variation(ramp).numpy().tolist() == [1]
+
+
+def test_total_variation_is_numpys():
+    x = features(2, 5, 9, 3)
+    expected = (np.diff(x, axis=1) ** 2).mean((1, 2, 3)) + (np.diff(x, axis=2) ** 2).mean((1, 2, 3))
+    np.testing.assert_allclose(ops.total_variation(x), expected, rtol=1e-5)
+
+
+# -- colour ----------------------------------------------------------------------------------------
+
+
+def picture(*shape, low=0.3, high=0.7):
+    return RNG.uniform(low, high, (*shape, 3)).astype("float32")
+
+
+def test_preserve_luma_takes_the_luma_and_keeps_the_chroma():
+    stylized, content = picture(6, 5), picture(6, 5)
+    before = stylized.copy(), content.copy()
+    result = ops.preserve_luma(stylized, content)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result @ ops.LUMA, stylized @ ops.LUMA, atol=1e-6)
+    np.testing.assert_allclose(np.diff(result), np.diff(content), atol=1e-6)
+    assert np.array_equal(stylized, before[0]) and np.array_equal(content, before[1])
+
+
+def test_preserve_luma_of_itself_and_at_the_limits():
+    content = picture(4, 4, low=0, high=1)
+    np.testing.assert_allclose(ops.preserve_luma(content, content), content, atol=1e-6)
+    white = ops.preserve_luma(np.ones((4, 4, 3), "float32"), content)
+    assert white.min() >= 0 and white.max() <= 1
+
+
+def colors(image):
+    pixels = np.asarray(image, "float64").reshape(-1, 3)
+    return pixels.mean(0), np.cov(pixels.T, bias=True)
+
+
+def test_match_color_gives_the_contents_mean_and_covariance():
+    mix = np.array([[0.5, 0.3, 0.1], [0.1, 0.6, 0.3], [0.0, 0.2, 0.5]])
+    style, content = picture(30, 20), 0.5 + 0.2 * (picture(25, 31) - 0.5) @ mix
+    matched = ops.match_color(style, content, shrinkage=1e-9)
+    assert matched.shape == style.shape and matched.dtype == np.float32
+    assert 0 < matched.min() and matched.max() < 1  # nothing was clipped
+    for found, expected in zip(colors(matched), colors(content), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    default = colors(ops.match_color(style, content))
+    np.testing.assert_allclose(default[1], colors(content)[1], atol=1.1e-4)
+
+
+def test_match_color_with_itself_changes_nothing():
+    style = picture(8, 9)
+    np.testing.assert_allclose(ops.match_color(style, style), style, atol=1e-5)
+
+
+@pytest.mark.parametrize("style", ["gray", "flat", "black", "color"])
+@pytest.mark.parametrize("content", ["gray", "flat", "black", "color"])
+def test_match_color_of_gray_pictures_is_finite(style, content):
+    pictures = {
+        "gray": np.repeat(picture(8, 8, low=0, high=1)[..., :1], 3, -1),
+        "flat": np.full((8, 8, 3), (0.2, 0.4, 0.6)),
+        "black": np.zeros((8, 8, 3)),
+        "color": picture(8, 8),
+    }
+    matched = ops.match_color(pictures[style], pictures[content])
+    assert np.isfinite(matched).all() and matched.min() >= 0 and matched.max() <= 1
+    if content in ("flat", "black"):
+        # The shrinkage is all the contrast that is left.
+        np.testing.assert_allclose(colors(matched)[0], colors(pictures[content])[0], atol=0.02)
