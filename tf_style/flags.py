@@ -5,6 +5,9 @@ refuse (https://github.com/abseil/abseil-cpp/issues/961).
 """
 
 import dataclasses
+import difflib
+import os
+import re
 import shutil
 import textwrap
 import typing
@@ -33,16 +36,23 @@ def parse(config_class: type, argv: list[str]) -> typing.Any:
         >>> config.batch_size, config.style_layers
         (4, ('relu1_1',))
     """
-    values = _define(config_class)
+    values, spellings = _define(config_class), _spellings(config_class)
     try:
-        stray = values([argv[0], *map(_underscored, argv[1:])])[1:]
+        stray = values([argv[0], *(_as_absl_spells(word, spellings) for word in argv[1:])])[1:]
+    except flags.UnrecognizedFlagError as error:
+        near = difflib.get_close_matches(error.flagname.replace("-", "_"), spellings, 1)
+        hint = f"; did you mean --{near[0].replace('_', '-')}? See" if near else "; see"
+        raise UserError(f"There is no flag --{error.flagname}{hint} --help.") from None
     except flags.Error as error:
-        # absl names the flag, the value and, for an unknown one, its neighbours.
-        raise UserError(f"{str(error).rstrip('.').replace(chr(10), ' ')}; see --help.") from None
+        # absl names the flag and the value; of a boolean's fault it gives a tuple.
+        fault = re.sub(r"\('(.*)', .*\)$", r"\1", str(error).replace("\n", " ").rstrip("."))
+        raise UserError(f"{fault}; see --help.") from None
     if stray:
         raise UserError(f"Unexpected argument {stray[0]!r}: every option is a --flag; see --help.")
     given = {field.name: values[field.name].value for field in dataclasses.fields(config_class)}
-    return from_dict(config_class, given)
+    # The shell leaves the ~ of `--out-path=~/out` to the program.
+    paths = {k: os.path.expanduser(v) for k, v in given.items() if isinstance(v, str)}
+    return from_dict(config_class, given | paths)
 
 
 def help_text(config_class: type, doc: str) -> str:
@@ -52,7 +62,7 @@ def help_text(config_class: type, doc: str) -> str:
         config_class: The dataclass whose fields are the flags.
         doc: What the program is for, with examples.
     """
-    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 100))
     lines, group = [doc.strip()], None
     for field in dataclasses.fields(config_class):
         about = field.metadata
@@ -104,7 +114,8 @@ class _TupleParser(flags.ArgumentParser):
         if isinstance(argument, tuple):
             return argument
         try:
-            return tuple(self.item(part) for part in argument.split(",") if part.strip())
+            parts = argument.split(",") if argument.strip() else []
+            return tuple(self.item(part.strip()) for part in parts)
         except ValueError:
             raise ValueError(f"{argument!r} is no comma-separated list of numbers") from None
 
@@ -112,12 +123,22 @@ class _TupleParser(flags.ArgumentParser):
         return f"comma-separated {self.item.__name__}s"
 
 
-def _underscored(argument: str) -> str:
-    """`--max-iter=3` as `--max_iter=3`; values keep their dashes."""
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument.partition("=")
-    return "--" + name[2:].replace("-", "_") + equals + value
+def _spellings(config_class: type) -> dict[str, str]:
+    """Every flag that may stand on the command line, dashes as underscores, as absl spells it."""
+    fields = dataclasses.fields(config_class)
+    off = [field.name for field in fields if field.type is bool]
+    return (
+        {field.name: field.name for field in fields}
+        | {f"no{name}": f"no{name}" for name in off}
+        | {f"no_{name}": f"no{name}" for name in off}
+    )
+
+
+def _as_absl_spells(word: str, spellings: dict[str, str]) -> str:
+    """`--max-iter=3` as `--max_iter=3`; what is no flag may be a value and stays as it is."""
+    name, equals, value = word.partition("=")
+    flag = spellings.get(name.lstrip("-").replace("-", "_"))
+    return f"--{flag}{equals}{value}" if flag and name.startswith("-") else word
 
 
 def _text(value) -> str:

@@ -1,5 +1,6 @@
 """Stylising with a trained model: arrays in Python, folders on disk."""
 
+import functools
 import itertools
 import os
 import time
@@ -14,18 +15,8 @@ import tensorflow as tf
 from tf_style import adain, checkpoint
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import (
-    center_crop,
-    check_output,
-    concat,
-    fit_longer,
-    fit_shorter,
-    list_images,
-    probe,
-    read_image,
-    scaled_size,
-    write_image,
-)
+from tf_style.images import check_output, list_images, probe, read_image, write_image
+from tf_style.layout import center_crop, concat, fit_longer, fit_shorter, scaled_size
 from tf_style.memory import check_memory
 from tf_style.ops import match_color, preserve_luma
 from tf_style.precision import compute_dtype
@@ -59,11 +50,12 @@ def load(checkpoint_or_name: str | Path = "adain", precision: str = "auto") -> "
     config = checkpoint.read_config(directory)
     if config["method"] != "adain":
         raise UserError(f"{directory} is of the unknown method {config['method']!r}.")
-    model = config["model"]
+    model, dtype = config["model"], compute_dtype(precision)
     try:
-        stylizer = adain.build_stylizer(model, compute_dtype(precision))
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{directory}/config.json does not describe a model: {error}.") from error
+        stylizer = adain.build_stylizer(model, dtype)
+    except (KeyError, TypeError, ValueError) as error:
+        fault = f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
+        raise UserError(f"The model of {directory} cannot be built: {fault}.") from error
     variables = adain.stored_variables(stylizer, model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     arrays = checkpoint.read_stylizer(directory, shapes)
@@ -117,7 +109,7 @@ class StyleTransfer:
         Args:
             content: Image `(height, width, 3)`, float in [0, 1] or uint8, or a file's path; both
                 sides 16 px or more.
-            style: Likewise, of any size; a list of them is blended.
+            style: Likewise; a list of them is blended.
             alpha: Strength in [0, 1].
             style_weights: One number, 0 or more, for each style of a list; None for equal ones.
 
@@ -129,8 +121,15 @@ class StyleTransfer:
             NonFiniteError: The network gave NaN, infinity or one flat colour.
         """
         styles = style if isinstance(style, list | tuple) else [style]
+        weights = np.ones(len(styles)) if style_weights is None else np.asarray(style_weights)
+        # Written so that NaN fails too.
+        usable = (weights >= 0).all() and 0 < weights.sum() < np.inf
+        if weights.shape != (len(styles),) or not usable:
+            raise UserError(
+                f"`style_weights` must be one number, 0 or more, for each of the {len(styles)} "
+                f"styles, and not all 0. Received: {style_weights}"
+            )
         statistics = np.stack([self.encode_style(one) for one in styles])
-        weights = [1.0] * len(styles) if style_weights is None else style_weights
         return self.transfer(content, adain.blend(statistics, weights), alpha)
 
     def encode_style(self, style: np.ndarray | str | Path) -> np.ndarray:
@@ -158,7 +157,7 @@ class Done:
         done: Results so far, failures included.
         total: Results in all.
         seconds: That this one took.
-        fault: One sentence, or empty.
+        fault: What went wrong, or None.
         note: One sentence on the whole run; then there is no result.
     """
 
@@ -166,7 +165,7 @@ class Done:
     done: int
     total: int
     seconds: float = 0.0
-    fault: str = ""
+    fault: UserError | NonFiniteError | None = None
     note: str = ""
 
 
@@ -174,7 +173,7 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
     """Stylise every photo with every painting, into a folder.
 
     Names, formats, sizes and memory are checked before any work. A picture that cannot be read is
-    named and left out, the rest is done.
+    named and left out, the rest is done. A style is encoded once, when it is first needed.
 
     Args:
         config: All of it.
@@ -185,7 +184,7 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
     Raises:
         UserError: Something the user can mend, before any work.
     """
-    contents, styles = list_images(config.content_path), list_images(config.style_path)
+    contents, styles = _pictures(config, "content_path"), _pictures(config, "style_path")
     if config.random_styles and config.random_styles < len(styles):
         chosen = np.random.default_rng(config.seed).choice(
             len(styles), config.random_styles, replace=False
@@ -197,72 +196,74 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
             f"Received: {len(config.style_weights)}"
         )
     outputs = _outputs(config, contents, styles)
-    todo = {
-        key: path for key, path in outputs.items() if not (config.skip_existing and path.exists())
-    }
+    exist = [key for key, path in outputs.items() if os.path.lexists(path)]
+    if exist and not config.overwrite and not config.skip_existing:
+        raise UserError(
+            f"{len(exist)} of {len(outputs)} results exist already, such as "
+            f"`{outputs[exist[0]]}`; give --overwrite, --skip-existing or another --out-path."
+        )
+    total, skipped = len(outputs), set(exist) if config.skip_existing else ()
+    todo = {key: path for key, path in outputs.items() if key not in skipped}
     for path in todo.values():
         check_output(path, config.overwrite)
-    total = len(outputs)
-    if len(todo) < total:
-        yield Done(None, 0, total, note=f"{total - len(todo)} results exist and are skipped")
+    if skipped:
+        yield Done(None, 0, total, note=f"{len(skipped)} of {total} results exist: skipped")
     if not todo:
         return
-    yield Done(None, 0, total, note=_check_memory(config, contents, styles))
 
     stylize = load(config.checkpoint, config.precision)
-    done = total - len(todo)
-    encoded, faults = {}, {}
-    for path in styles:
+    if estimate := _check_memory(config, [content for content, _ in todo], styles):
+        yield Done(None, 0, total, note=estimate)
+    photo = functools.lru_cache(1)(functools.partial(_read_content, config))
+    encoded = functools.cache(lambda path: stylize.encode_style(_read_style(config, path)))
+    if config.style_weights:
         try:
-            image = _read_style(config, path)
-            encoded[path] = stylize.encode_style(image)
+            for path in styles:
+                encoded(path)
         except UserError as error:
-            faults[path] = str(error)
-    if config.style_weights and faults:
-        raise UserError(f"A blend needs all its styles: {next(iter(faults.values()))}")
+            raise UserError(f"A blend needs all its styles: {error}") from error
+        pairs = zip(styles, config.style_weights, strict=True)
+        shares = (f"{w / sum(config.style_weights):.0%} {path.name}" for path, w in pairs)
+        yield Done(None, 0, total, note=f"the style is {', '.join(shares)}")
 
-    for content_path, keys in itertools.groupby(todo, key=lambda key: key[0]):
-        content = None
-        for _, style_path in keys:
-            began, out = time.monotonic(), outputs[content_path, style_path]
-            done += 1
-            try:
-                if style_path in faults:
-                    raise UserError(faults[style_path])
-                if content_path in faults:
-                    raise UserError(faults[content_path])
-                if content is None:
-                    try:
-                        content = _read_content(config, content_path)
-                    except UserError as error:
-                        faults[content_path] = str(error)
-                        raise
-                result = _result(config, stylize, content, style_path, encoded)
-                write_image(out, result, quality=config.quality, overwrite=config.overwrite)
-            except (UserError, NonFiniteError) as error:
-                yield Done(out, done, total, time.monotonic() - began, fault=str(error))
+    for done, ((content_path, style_path), out) in enumerate(todo.items(), len(skipped) + 1):
+        began, at = time.monotonic(), content_path
+        used = [style_path] if style_path else styles
+        try:
+            content = photo(content_path)
+            at = style_path or out
+            if config.preserve_color == "match":
+                matched = (match_color(_read_style(config, path), content) for path in used)
+                statistics = [stylize.encode_style(image) for image in matched]
             else:
-                yield Done(out, done, total, time.monotonic() - began)
+                statistics = [encoded(path) for path in used]
+            at = out
+            statistics = adain.blend(np.stack(statistics), config.style_weights or [1.0])
+            result = _result(config, stylize, content, used, statistics)
+            write_image(out, result, quality=config.quality, overwrite=config.overwrite)
+        except (UserError, NonFiniteError) as error:
+            yield Done(at, done, total, time.monotonic() - began, fault=error)
+        else:
+            yield Done(out, done, total, time.monotonic() - began)
 
 
-def _result(config, stylize, content, style_path, encoded):
+def _pictures(config, option):
+    try:
+        return list_images(getattr(config, option))
+    except UserError as error:
+        raise UserError(f"--{option.replace('_', '-')}: {error}") from error
+
+
+def _result(config, stylize, content, style_paths, statistics):
     """One stylised picture, as it is to be written."""
-    used = list(encoded) if style_path is None else [style_path]
-    weights = config.style_weights or [1.0]
-    if config.preserve_color == "match":
-        images = [match_color(_read_style(config, path), content) for path in used]
-        statistics = np.stack([stylize.encode_style(image) for image in images])
-    else:
-        statistics = np.stack([encoded[path] for path in used])
-    statistics = adain.blend(statistics, weights)
     stylized = content
     for _ in range(config.passes):
         stylized = stylize.transfer(stylized, statistics, config.alpha)
     if config.preserve_color == "luma":
         stylized = preserve_luma(stylized, content)
     if config.concat:
-        shown = [_read_style(config, path) for path in used]
-        stylized = concat([content, *shown, stylized])
+        styles = [_read_style(config, path) for path in style_paths]
+        stylized = concat([content, *styles, stylized])
     return stylized
 
 
@@ -284,11 +285,17 @@ def _outputs(config, contents, styles):
     if config.style_weights:
         style_names = {None: "blend"}
     folder, suffix = Path(config.out_path), config.out_format
-    return {
+    outputs = {
         (content, style): folder / f"{content_name}_stylized_{style_name}.{suffix}"
         for content, content_name in content_names.items()
         for style, style_name in style_names.items()
     }
+    first = {}
+    for (content, _), path in outputs.items():
+        # `a_stylized_b` in the style of `c` is named as `a` in the style of `b_stylized_c`.
+        if first.setdefault(path, content) != content:
+            raise UserError(f"{first[path]} and {content} would both give `{path}`; rename one.")
+    return outputs
 
 
 def _names(paths):
@@ -306,10 +313,10 @@ def _names(paths):
 
 def _check_memory(config, contents, styles) -> str:
     """Refuse what will not fit, from headers alone; else one sentence on what it takes."""
-    largest, which = 0, None
-    for path, limits in itertools.chain(
-        ((path, {"longer": config.content_size}) for path in contents),
-        ((path, {"shorter": config.style_size, "enlarge": True}) for path in styles),
+    sizes = []
+    for option, path, limits in itertools.chain(
+        (("content_size", path, {"longer": config.content_size}) for path in set(contents)),
+        (("style_size", path, {"shorter": config.style_size, "enlarge": True}) for path in styles),
     ):
         try:
             info = probe(path, config.max_pixels)
@@ -317,10 +324,8 @@ def _check_memory(config, contents, styles) -> str:
             continue  # Named when its turn comes.
         sides = (info.height, info.width)
         sides = (min(sides),) * 2 if config.crop else sides
-        height, width = scaled_size(*sides, **limits)
-        if height * width > largest:
-            largest, which = height * width, f"{path} at {width}x{height}"
-    return check_memory(largest, which) if which else ""
+        sizes.append((*scaled_size(*sides, **limits), str(path), option))
+    return check_memory(*max(sizes, key=lambda size: size[0] * size[1])) if sizes else ""
 
 
 def _directory(name: str | Path) -> Path:
@@ -350,6 +355,12 @@ def _image(image: np.ndarray | str | Path, what: str) -> np.ndarray:
         raise UserError(f"{what} is {width}x{height}: both sides must be {MIN_SIDE} px or more.")
     if image.dtype == np.uint8:
         image = image / np.float32(255)
+    # Written so that NaN fails too; the slack is for what resizing elsewhere leaves.
+    if not (-0.1 <= image.min() and image.max() <= 1.1):
+        raise UserError(
+            f"{what} must be uint8, or float in [0, 1]. Received: {image.dtype} from "
+            f"{image.min():.4g} to {image.max():.4g}"
+        )
     return image.astype("float32", copy=False)
 
 
@@ -359,8 +370,12 @@ def _check_result(stylized: np.ndarray, content: np.ndarray) -> None:
             "The network gave NaN or infinity, so nothing is written; try --precision float32, "
             "or another checkpoint."
         )
-    if np.ptp(stylized) == 0 and np.ptp(content) > 0:
+    if _is_flat(stylized) and not _is_flat(content):
         raise NonFiniteError(
             "The network gave one flat colour, so nothing is written; the checkpoint is untrained "
             "or damaged."
         )
+
+
+def _is_flat(image: np.ndarray) -> bool:
+    return bool((image == image[:1, :1]).all())

@@ -10,48 +10,75 @@ __all__ = ["BYTES_PER_PIXEL", "available_memory", "check_memory"]
 BYTES_PER_PIXEL = 2000
 BASE_BYTES = 200 * 2**20
 
+# Linux tells a container's limit, what it uses, and how much of that are files it would let go.
+CONTROL_GROUPS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+    ),
+)
 
-def available_memory() -> int:
-    """Bytes that this process may still take: of the machine, and of its container's limit."""
+
+def available_memory(root: str | Path = "/") -> int:
+    """Bytes that this process may still take: of the machine, and of its container's limit.
+
+    Args:
+        root: Where `proc` and `sys` are.
+    """
     available = []
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        fields = dict(line.split(":") for line in lines)
-        available.append(int(fields["MemAvailable"].split()[0]) * 1024)
+        fields = _table(Path(root, "proc/meminfo"))
+        available.append(fields["MemAvailable:"] * 1024)
     except (OSError, KeyError, ValueError):
         pass
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text()
-        if limit != "max":
-            available.append(int(limit) - int(used))
-    except (OSError, ValueError):
-        pass
+    for limit, used, stat, reclaimable in CONTROL_GROUPS:
+        folder = Path(root, "sys/fs/cgroup")
+        try:
+            free = int((folder / limit).read_text()) - int((folder / used).read_text())
+            available.append(free + _table(folder / stat)[reclaimable])
+        except (OSError, KeyError, ValueError):  # No such group, or "max": no limit.
+            pass
     return max(min(available), 0) if available else 2**63 - 1
 
 
-def check_memory(pixels: int, what: str) -> str:
-    """One sentence on the memory that a picture of so many pixels takes.
+def _table(path: Path) -> dict[str, int]:
+    """The lines `name number [unit]` of a file of the kernel's."""
+    rows = (line.split() for line in path.read_text().splitlines())
+    return {name: int(number) for name, number, *_ in rows}
 
-        bytes = BASE_BYTES + BYTES_PER_PIXEL * pixels
+
+def check_memory(height: int, width: int, what: str, option: str = "content_size") -> str:
+    """One sentence on the memory that a picture of this size takes.
+
+        bytes = BASE_BYTES + BYTES_PER_PIXEL * height * width
 
     Args:
-        pixels: Height times width, as the network will see it.
-        what: The picture and its size, for the sentence.
+        height: As the network will see it.
+        width: Likewise.
+        what: The picture, for the sentence.
+        option: Which option makes it smaller: `content_size`, of the longer side, or
+            `style_size`, of the shorter.
 
     Raises:
-        UserError: More than the machine has; names the side of a square that fits.
+        UserError: More than the machine has; names the size that fits.
 
     Example:
-        >>> check_memory(1_000_000, "photo.jpg at 1000x1000")
+        >>> check_memory(1000, 1000, "photo.jpg")
         'the largest picture, photo.jpg at 1000x1000, will take about 2.2 GB of memory'
     """
-    needed, available = BASE_BYTES + BYTES_PER_PIXEL * pixels, available_memory()
+    needed, available = BASE_BYTES + BYTES_PER_PIXEL * height * width, available_memory()
+    what = f"{what} at {width}x{height}"
     if needed > available:
-        fits = int(max(available - BASE_BYTES, 0) / BYTES_PER_PIXEL)
+        scale = (max(available - BASE_BYTES, 0) / BYTES_PER_PIXEL / (height * width)) ** 0.5
+        side = scale * (max if option == "content_size" else min)(height, width)
+        # Rounded down, for what is free now may be a little less the next time.
+        side = int(side) // 16 * 16
+        way_out = f"--{option.replace('_', '-')} {side} fits" if side else "end other programs"
         raise UserError(
             f"{what} would take about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} "
-            f"GB are free: about {int(fits**0.5)}x{int(fits**0.5)} pixels fit; give a smaller "
-            "--content-size or --style-size."
+            f"GB are free: {way_out}."
         )
     return f"the largest picture, {what}, will take about {needed / 1e9:.1f} GB of memory"

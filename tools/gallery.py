@@ -33,7 +33,7 @@ def main() -> None:
         results = [cell(stylize.transfer(photo, statistics)) for photo in photos]
         rows.append([cell(painting), *results])
     (ROOT / "docs").mkdir(exist_ok=True)
-    tf_style.write_image(ROOT / "docs/gallery.jpg", grid(rows), quality=90, overwrite=True)
+    tf_style.write_image(ROOT / "docs/gallery.jpg", grid(rows), quality=80, overwrite=True)
 
 
 if __name__ == "__main__":

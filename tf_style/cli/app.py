@@ -11,7 +11,16 @@ from collections.abc import Callable
 from tf_style import flags
 from tf_style.errors import NonFiniteError, UserError
 
-__all__ = ["Interrupt", "import_tensorflow", "progress_bar", "run"]
+__all__ = [
+    "Interrupt",
+    "code_of",
+    "import_tensorflow",
+    "machine",
+    "progress_bar",
+    "run",
+    "say",
+    "time_left",
+]
 
 # The table in the README.
 OK, SOME_FAILED, USER_ERROR, NON_FINITE, NO_MEMORY = 0, 1, 2, 3, 4
@@ -31,15 +40,18 @@ def run(config_class: type, main: Callable[..., int], doc: str, argv: list[str] 
     if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
         print(flags.help_text(config_class, doc), end="")
         return OK
-    warnings.showwarning = lambda message, *_: print(f"{program}: {message}", file=sys.stderr)
     try:
-        return main(flags.parse(config_class, argv))
-    except UserError as error:
-        return _say(program, error, USER_ERROR)
-    except NonFiniteError as error:
-        return _say(program, error, NON_FINITE)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: _say(program, message, OK)
+            return main(flags.parse(config_class, argv))
+    except (UserError, NonFiniteError) as error:
+        return _say(program, error, code_of(error))
     except KeyboardInterrupt:
         return _say(program, "interrupted", 128 + signal.SIGINT)
+    except OSError as error:
+        # What no check foresees: a full disk, a folder that may not be written.
+        named = f"{error.filename}: {error.strerror}" if error.filename else error
+        return _say(program, named, USER_ERROR)
     except MemoryError:
         return _say(program, "out of memory; use smaller pictures or batches", NO_MEMORY)
     except Exception as error:
@@ -47,6 +59,11 @@ def run(config_class: type, main: Callable[..., int], doc: str, argv: list[str] 
         if type(error).__name__ == "ResourceExhaustedError":
             return _say(program, "out of memory; use smaller pictures or batches", NO_MEMORY)
         raise
+
+
+def code_of(fault: UserError | NonFiniteError) -> int:
+    """The exit code of a program that a fault has ended."""
+    return USER_ERROR if isinstance(fault, UserError) else NON_FINITE
 
 
 def _say(program: str, what: object, code: int) -> int:
@@ -86,26 +103,54 @@ class Interrupt:
 
     A second signal interrupts at once.
 
+    Args:
+        step: What is finished first, for the sentence.
+
     Example:
-        >>> interrupt = Interrupt()
-        >>> interrupt()
+        >>> with Interrupt("this step") as interrupt:
+        ...     interrupt()
         False
     """
 
-    def __init__(self):
+    def __init__(self, step: str):
+        self.step = step
         self.signal = 0
+        self.before = {}
+
+    def __enter__(self):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._on_signal)
+                self.before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _on_signal(self, number, frame):
         if self.signal:
             raise KeyboardInterrupt
         self.signal = number
+        # Not by `print`, which may be at work just now.
+        os.write(2, f"stopping after {self.step}; once more stops at once\n".encode())
 
     def __call__(self) -> bool:
         """Whether a signal has come."""
         return bool(self.signal)
+
+
+def machine(precision: str) -> str:
+    """What will compute, and in which numbers: `CPU with 2 threads, bfloat16`."""
+    import tensorflow as tf
+
+    from tf_style.precision import compute_dtype
+
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
+    devices = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else f"CPU with {threads} threads"
+    return f"{devices}, {compute_dtype(precision)}"
 
 
 def progress_bar(unit: str):
@@ -128,7 +173,26 @@ def progress_bar(unit: str):
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", markup=False),
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )
+
+
+def say(bar, sentence: str) -> None:
+    """Print a line above the bar, whole and as it is: `[` and `:` in a path are no markup."""
+    bar.console.print(sentence, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def time_left(seconds: float) -> str:
+    """`2h05m left`, `3m20s left` or `7s left`.
+
+    Example:
+        >>> time_left(7500), time_left(200), time_left(7)
+        ('2h05m left', '3m20s left', '7s left')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m left"
+    return f"{minutes}m{seconds:02d}s left" if minutes else f"{seconds}s left"

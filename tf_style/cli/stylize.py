@@ -5,9 +5,10 @@
     python stylize.py --content-path photo.jpg --style-path paintings --style-weights 3,1
 
 Needs no network: a trained model comes with the package. Results are named
-<content>_stylized_<style>.<format>; none is overwritten unless you say so. Exit codes: 0 all done,
-1 some pictures could not be used (each is named) and the rest is done, 2 a mistake that you can
-mend, nothing done, 3 the numbers are not finite, 4 out of memory, 130 or 143 stopped by a signal.
+<content>_stylized_<style>.<format>; none is overwritten unless you say so. Ctrl-C ends it after the
+current picture. Exit codes: 0 all done, 1 some pictures could not be used (each is named) and the
+rest is done, 2 a mistake that you can mend, nothing written, 3 the numbers are not finite, nothing
+written, 4 out of memory, 130 or 143 stopped by a signal.
 """
 
 import sys
@@ -22,39 +23,48 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: StylizeConfig) -> int:
-    interrupt = app.Interrupt()
     app.import_tensorflow()
     from tf_style.inference import stylize_folder
 
-    failed = written = 0
-    with app.progress_bar("pictures") as bar:
-        task = None
-        for record in stylize_folder(config):
+    seconds, faults, written, task = [], {}, 0, None
+    with app.Interrupt("this picture") as interrupt, app.progress_bar("pictures") as bar:
+        for number, record in enumerate(stylize_folder(config)):
+            if number == 0:
+                app.say(bar, app.machine(config.precision))
             if record.note:
-                bar.console.print(record.note, highlight=False)
-                continue
-            if task is None:
-                task = bar.add_task("stylising", total=record.total, text="")
-            bar.update(task, completed=record.done, text=record.path.name)
-            if record.fault:
-                failed += 1
-                bar.console.print(f"{record.path.name}: {record.fault}", highlight=False)
+                app.say(bar, record.note)
             else:
-                written += 1
-                if not sys.stderr.isatty():
-                    bar.console.print(
-                        f"{record.done}/{record.total} {record.path} {record.seconds:.1f} s",
-                        highlight=False,
-                    )
+                seconds.append(record.seconds)
+                written += record.fault is None
+                if task is None:
+                    task = bar.add_task("stylising", total=record.total, text="")
+                bar.update(task, completed=record.done, text=record.path.name)
+                # A painting that cannot be read fails with every photo, and is named once.
+                if record.fault and record.path not in faults:
+                    faults[record.path] = record.fault
+                    app.say(bar, _sentence(record))
+                elif not record.fault and not sys.stderr.isatty():
+                    left = sum(seconds) / len(seconds) * (record.total - record.done)
+                    app.say(bar, f"{_sentence(record)}, {app.time_left(left)}")
             if interrupt():
+                app.say(bar, "stopped; the same command with --skip-existing goes on")
                 break
-        bar.console.print(
-            f"{written} written to {config.out_path}" + (f", {failed} failed" if failed else ""),
-            highlight=False,
-        )
+        failed = len(seconds) - written
+        names = ", ".join(path.name for path in faults)
+        failures = f", {failed} failed because of {names}" if failed else ""
+        app.say(bar, f"{written} written to {config.out_path}{failures}")
     if interrupt():
         return 128 + interrupt.signal
+    if failed and failed == record.total:
+        return min(app.code_of(fault) for fault in faults.values())
     return app.SOME_FAILED if failed else app.OK
+
+
+def _sentence(record) -> str:
+    if record.fault is None:
+        return f"{record.done}/{record.total} {record.path} {record.seconds:.1f} s"
+    named = record.path.name in str(record.fault)
+    return str(record.fault) if named else f"{record.path.name}: {record.fault}"
 
 
 if __name__ == "__main__":

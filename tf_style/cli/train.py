@@ -31,22 +31,25 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: TrainConfig) -> int:
-    interrupt = app.Interrupt()
     app.import_tensorflow()
     from tf_style.training import train
 
-    with app.progress_bar("steps") as bar:
+    with app.Interrupt("this step") as interrupt, app.progress_bar("steps") as bar:
         scans = {}
         task, last = None, 0.0
 
         def on_scan(what, done, total):
             if what not in scans:
                 scans[what] = bar.add_task(f"looking at {what}", total=total, text="")
+                if not sys.stderr.isatty():
+                    app.say(bar, f"looking at {total} {what} pictures")
             bar.update(scans[what], completed=done)
 
-        for record in train(config, interrupt, on_scan):
+        for number, record in enumerate(train(config, interrupt, on_scan)):
+            if number == 0:
+                app.say(bar, app.machine(config.precision))
             if record.note:
-                bar.console.print(record.note, highlight=False)
+                app.say(bar, record.note)
                 continue
             if task is None:
                 for scan in scans.values():
@@ -64,10 +67,9 @@ def _main(config: TrainConfig) -> int:
             if not sys.stderr.isatty() and (now - last > SECONDS_PER_LINE or end):
                 last = now
                 left = (record.max_iter - record.step) * record.seconds_per_step
-                eta = f"{left // 3600:.0f}h{left % 3600 // 60:02.0f}m left"
-                bar.console.print(
-                    f"step {record.step}/{record.max_iter} {text} | {eta}", highlight=False
-                )
+                app.say(bar, f"step {record.step}/{record.max_iter} {text} | {app.time_left(left)}")
+        if not interrupt():
+            app.say(bar, f"done; try it by stylize.py --checkpoint {config.checkpoint}")
     return 128 + interrupt.signal if interrupt() else app.OK
 
 

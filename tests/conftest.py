@@ -1,0 +1,110 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def picture(height, width, seed=0):
+    """A smooth picture without any symmetry, another for each seed."""
+    y, x = np.mgrid[0:height, 0:width] / 16
+    a, b, c = np.random.default_rng(seed).uniform(0.5, 2, 3)
+    planes = [np.sin(a * x + seed), np.cos(b * y + x), np.sin(c * (x + 2 * y) - seed)]
+    return (0.5 + 0.4 * np.stack(planes, -1)).astype("float32")
+
+
+def write_checkpoint(directory, layer="relu2_1", **model):
+    """A checkpoint as train.py writes it, with a random decoder that gives middling greys."""
+    from tf_style import adain, checkpoint
+    from tf_style.encoder import build_encoder
+
+    _, factors, digest = build_encoder("vgg16", (layer,), "packaged")
+    model = {
+        "encoder": "vgg16",
+        "encoder_weights": "packaged",
+        "encoder_sha256": digest,
+        "factors": factors,
+        "layer": layer,
+        "padding": "reflect",
+        "pooling": "max",
+    } | model
+    stylizer = adain.AdaINStylizer("vgg16", layer)
+    rng, arrays = np.random.default_rng(0), {}
+    for name, variable in adain.stored_variables(stylizer, model).items():
+        fan_in = 9 * variable.shape[-2] if "kernel" in name else 1
+        scale = (2 / fan_in) ** 0.5
+        arrays[name] = rng.normal(0, scale, variable.shape).astype("float32")
+    arrays["decoder/conv1_1/kernel"] *= 0.05
+    arrays["decoder/conv1_1/bias"] = np.full(3, 0.5, "float32")
+    checkpoint.create(directory, {"method": "adain", "model": model}, arrays)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A small checkpoint; not to be written to."""
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def stylize(tiny):
+    from tf_style.inference import load
+
+    return load(tiny, "float32")
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """Makes a copy of the small checkpoint with other weights or another config."""
+
+    def damaged(name="damaged", arrays=None, **changes):
+        directory = write_checkpoint(tmp_path / name)
+        if arrays:
+            kept = dict(np.load(directory / "stylizer.npz"))
+            kept.update({key: change(kept[key]) for key, change in arrays.items()})
+            np.savez(directory / "stylizer.npz", **kept)
+        config = json.loads((directory / "config.json").read_text())
+        for key, value in changes.items():
+            part = config if key in config else config["model"]
+            part[key] = value
+            if value is None:
+                del part[key]
+        (directory / "config.json").write_text(json.dumps(config))
+        return directory
+
+    return damaged
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two photos and two paintings in folders, and a place for the results."""
+    from tf_style.images import write_image
+
+    files = {"content/a.png": (33, 47), "content/b.png": (40, 31),
+             "style/s.png": (30, 44), "style/t.png": (37, 26)}  # fmt: skip
+    for seed, (name, size) in enumerate(files.items()):
+        write_image(tmp_path / name, picture(*size, seed))
+    return tmp_path
+
+
+def environment():
+    """This process's, without what the tests and their user have set for TensorFlow and Keras."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
+
+
+@pytest.fixture
+def run():
+    """Runs Python at the repository's root in a process of its own."""
+
+    def run(*words, env=()):
+        command, env = [sys.executable, *map(str, words)], environment() | dict(env)
+        return subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120
+        )
+
+    return run

@@ -1,0 +1,166 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tf_style.config import StylizeConfig, TrainConfig, from_dict
+from tf_style.errors import UserError
+
+CONFIGS = [TrainConfig, StylizeConfig]
+FIELDS = [
+    pytest.param(config, field, id=f"{config.__name__}.{field.name}")
+    for config in CONFIGS
+    for field in dataclasses.fields(config)
+]
+
+# train.lua of https://github.com/xunhuang1995/AdaIN-style; Adam's decay rule is torch/optim's.
+PAPER = {
+    "encoder": "vgg19",
+    "padding": "reflect",
+    "pooling": "max",
+    "content_layer": "relu4_1",  # -contentLayers
+    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),  # -styleLayers
+    "content_weight": 1.0,  # -contentWeight
+    "style_weight": 1e-2,  # -styleWeight
+    "style_reduction": "sum",  # sums over channels
+    "tv_weight": 0.0,  # -tvWeight
+    "learning_rate": 1e-4,  # -learningRate
+    "lr_decay": 5e-5,  # -learningRateDecay
+    "lr_schedule": "inverse",  # adam.lua: lr / (1 + t * decay)
+    "batch_size": 8,  # -batchSize
+    "max_iter": 160_000,  # -maxIter
+    "resize_size": 512,  # -finalSize's square is cut out of a picture of this shorter side
+    "crop_size": 256,  # -finalSize
+    # What is not in the paper is off.
+    "identity_weight": 0.0,
+    "warmup_iter": 0,
+    "max_images": 0,
+    "precision": "float32",
+}
+
+
+def test_training_defaults_are_the_papers():
+    config = TrainConfig()
+    assert {name: getattr(config, name) for name in PAPER} == PAPER
+
+
+def test_stylize_defaults():
+    config = StylizeConfig()
+    # test.lua: -contentSize 512 is smaller, -styleSize 512 and -alpha 1 are the same.
+    assert (config.style_size, config.alpha, config.passes) == (512, 1.0, 1)
+    assert (config.content_size, config.preserve_color, config.style_weights) == (1024, "none", ())
+    assert not (config.overwrite or config.skip_existing or config.crop or config.concat)
+
+
+@pytest.mark.parametrize("config, field", FIELDS)
+def test_every_field_says_what_it_is(config, field):
+    about = field.metadata
+    assert len(about["help"]) > 10 and about["help"].endswith(".")
+    assert about["group"]
+    assert field.default is not dataclasses.MISSING
+    if about["choices"]:
+        assert field.default in about["choices"]
+    number = field.type in (int, float) or field.type == tuple[float, ...]
+    assert (about["low"] is not None) == number
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_fields_of_a_group_stand_together(config):
+    groups = [field.metadata["group"] for field in dataclasses.fields(config)]
+    assert len([a for a, b in zip(groups, groups[1:] + [""], strict=True) if a != b]) == len(
+        set(groups)
+    )
+
+
+@pytest.mark.parametrize(
+    "config, field",
+    [param for param in FIELDS if param.values[1].metadata["low"] is not None],
+)
+def test_bounds_of_every_number(config, field):
+    about, several = field.metadata, field.type == tuple[float, ...]
+    both = {"resize_size": 10**6} if field.name == "crop_size" else {}
+
+    def make(value):
+        return config(**both | {field.name: (1.0, value) if several else value})
+
+    if field.name != "resize_size":  # Not below crop_size.
+        make(about["low"])
+    outside = [about["low"] - 1, math.nan, -math.inf]
+    bounds = f"{about['low']} or more"
+    if about["high"] is not None:
+        make(about["high"])
+        outside += [about["high"] + 1, math.inf]
+        bounds = f"between {about['low']} and {about['high']}"
+    for value in outside:
+        with pytest.raises(UserError, match=f"`{field.name}` must be {bounds}. Received: {value}"):
+            make(value)
+
+
+@pytest.mark.parametrize("name", ["style_weight", "learning_rate", "max_iter"])
+def test_infinity(name):
+    with pytest.raises(UserError, match=f"`{name}` must be finite. Received: inf"):
+        TrainConfig(**{name: math.inf})
+
+
+@pytest.mark.parametrize(
+    "config, field",
+    [param for param in FIELDS if param.values[1].metadata["choices"]],
+)
+def test_choices(config, field):
+    for choice in field.metadata["choices"]:
+        assert getattr(config(**{field.name: choice}), field.name) == choice
+    known = ", ".join(field.metadata["choices"])
+    with pytest.raises(UserError, match=f"`{field.name}` must be one of {known}. Received: 'x'"):
+        config(**{field.name: "x"})
+
+
+@pytest.mark.parametrize(
+    "config, values, message",
+    [
+        (TrainConfig, {"crop_size": 600}, "`crop_size` must be at most `resize_size`. Received: "
+         "crop_size=600, resize_size=512"),
+        (TrainConfig, {"val_content_path": "a"}, "`val_content_path` and `val_style_path` are "
+         "given together"),
+        (TrainConfig, {"val_style_path": "a"}, "are given together"),
+        (StylizeConfig, {"overwrite": True, "skip_existing": True}, "exclude each other"),
+        (StylizeConfig, {"style_weights": (0, 0)}, r"are all zero. Received: \(0, 0\)"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_go_together(config, values, message):
+    with pytest.raises(UserError, match=message):
+        config(**values)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(),
+        TrainConfig(style_layers=("relu1_1",), seed=7, content_path="a b", overwrite=True),
+        StylizeConfig(style_weights=(3.0, 0.5), alpha=0.25, concat=True),
+    ],
+)
+def test_round_trip_through_json(config):
+    text = json.dumps(dataclasses.asdict(config))
+    assert from_dict(type(config), json.loads(text)) == config
+
+
+def test_lists_and_paths_are_taken_and_can_be_written():
+    config = TrainConfig(style_layers=["relu1_1"], content_path=Path("a", "b"))
+    assert config.style_layers == ("relu1_1",) and config.content_path == str(Path("a", "b"))
+    assert StylizeConfig(style_weights=[3, 1]).style_weights == (3, 1)
+    with pytest.raises(UserError, match="`style_weights` must be 0 or more. Received: -1"):
+        StylizeConfig(style_weights=[3, -1])
+    assert json.loads(json.dumps(dataclasses.asdict(config)))["content_path"] == "a/b"
+
+
+def test_unknown_field():
+    with pytest.raises(UserError, match="Unknown option 'alhpa'; StylizeConfig has .*'alpha'"):
+        from_dict(StylizeConfig, {"alpha": 1, "alhpa": 1})
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_frozen(config):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config().seed = 3

@@ -1,0 +1,107 @@
+import math
+import re
+
+import pytest
+
+from tf_style import memory
+from tf_style.errors import UserError
+
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+MEMINFO = "MemTotal:       24684084 kB\nMemAvailable:    4194304 kB\nHugePages_Total:       0\n"
+V2 = "sys/fs/cgroup/memory."
+V1 = "sys/fs/cgroup/memory/memory."
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Lays out what the kernel would tell."""
+
+    def machine(files):
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path
+
+    return machine
+
+
+@pytest.mark.parametrize(
+    "files, expected",
+    [
+        ({}, 2**63 - 1),
+        ({"proc/meminfo": MEMINFO}, 4 * GIB),
+        ({"proc/meminfo": "MemTotal: 5 kB\n"}, 2**63 - 1),
+        ({"proc/meminfo": "nonsense\n"}, 2**63 - 1),
+        # Of 2 GiB, 1.5 are used; 1 of these are files that the kernel would let go.
+        (
+            {"proc/meminfo": MEMINFO, f"{V2}max": f"{2 * GIB}\n", f"{V2}current": f"{3 * GIB // 2}",
+             f"{V2}stat": f"anon {512 * MIB}\ninactive_file {GIB}\n"},
+            3 * GIB // 2,
+        ),
+        (
+            {"proc/meminfo": MEMINFO, f"{V1}limit_in_bytes": f"{2 * GIB}\n",
+             f"{V1}usage_in_bytes": f"{GIB}\n", f"{V1}stat": "total_inactive_file 4096\n"},
+            GIB + 4096,
+        ),
+        # No limit: a word in the second version, an enormous number in the first.
+        (
+            {"proc/meminfo": MEMINFO, f"{V2}max": "max\n", f"{V2}current": "5\n",
+             f"{V2}stat": "inactive_file 0\n"},
+            4 * GIB,
+        ),
+        (
+            {"proc/meminfo": MEMINFO, f"{V1}limit_in_bytes": "9223372036854771712\n",
+             f"{V1}usage_in_bytes": "5\n", f"{V1}stat": "total_inactive_file 0\n"},
+            4 * GIB,
+        ),
+        # Over the limit, for a moment.
+        (
+            {f"{V2}max": "1000\n", f"{V2}current": "2000\n", f"{V2}stat": "inactive_file 0\n"},
+            0,
+        ),
+    ],
+)  # fmt: skip
+def test_available_memory(machine, files, expected):
+    assert memory.available_memory(machine(files)) == expected
+
+
+def test_available_memory_of_this_machine():
+    assert 10 * MIB < memory.available_memory() <= 2**63 - 1
+
+
+def test_what_fits_is_said(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 10**9)
+    needed = memory.BASE_BYTES + memory.BYTES_PER_PIXEL * 1000 * 500
+    assert memory.check_memory(500, 1000, "a.jpg") == (
+        f"the largest picture, a.jpg at 1000x500, will take about {needed / 1e9:.1f} GB of memory"
+    )
+
+
+@pytest.mark.parametrize("option, side", [("content_size", max), ("style_size", min)])
+@pytest.mark.parametrize("height, width", [(3000, 4000), (9000, 1000), (2000, 2000)])
+@pytest.mark.parametrize("available", [3 * 10**8, 3 * 10**9, 7 * 10**9])
+def test_what_does_not_fit_is_refused_with_the_size_that_does(
+    monkeypatch, option, side, height, width, available
+):
+    monkeypatch.setattr(memory, "available_memory", lambda: available)
+    with pytest.raises(UserError) as caught:
+        memory.check_memory(height, width, "a.jpg", option)
+    message = str(caught.value)
+    needed = (memory.BASE_BYTES + memory.BYTES_PER_PIXEL * height * width) / 1e9
+    assert f"a.jpg at {width}x{height} would take about {needed:.1f} GB" in message
+    assert f"{available / 1e9:.1f} GB are free" in message
+    name, size = re.search(r"--(\S+) (\d+) fits\.$", message).groups()
+    assert name == option.replace("_", "-")
+    # The size that is named is taken, and it is no needlessly small one.
+    scale = int(size) / side(height, width)
+    memory.check_memory(math.ceil(scale * height), math.ceil(scale * width), "a.jpg", option)
+    scale = (int(size) + 32) / side(height, width)
+    with pytest.raises(UserError):
+        memory.check_memory(int(scale * height), int(scale * width), "a.jpg", option)
+
+
+def test_nothing_fits(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 100 * MIB)
+    with pytest.raises(UserError, match=r"a.jpg at 64x64 would .* 0.1 GB are free: end other prog"):
+        memory.check_memory(64, 64, "a.jpg")
