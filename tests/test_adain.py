@@ -6,6 +6,7 @@ from tf_style import adain
 from tf_style.adain import AdaINStylizer
 from tf_style.encoder import build_encoder
 from tf_style.errors import UserError
+from tf_style.weights import PACKAGED_SHA256
 
 RNG = np.random.default_rng(23)
 
@@ -13,6 +14,7 @@ RNG = np.random.default_rng(23)
 MODEL = {
     "encoder": "vgg16",
     "encoder_weights": "packaged",
+    "encoder_sha256": PACKAGED_SHA256,
     "factors": {"relu1_1": 0.05, "relu1_2": 0.02, "relu2_1": 0.01},
     "layer": "relu2_1",
     "padding": "reflect",

@@ -661,17 +661,17 @@ def test_memory_is_told_and_refused(folders, tiny, monkeypatch):
     assert "big.png at 300x200, will take about 0.3 GB of memory" in notes[0]
     shutil.rmtree(folders / "out")
 
-    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    monkeypatch.setattr(memory, "available_memory", lambda: 7 * 10**8)
     with pytest.raises(
-        UserError, match=r"big\.png at 900x600 would take .* --content-size 768 fits"
+        UserError, match=r"big\.png at 900x600 would take .* --content-size 816 fits"
     ):
         run(folders, tiny, style_size=0, **one)
     assert not (folders / "out").exists()
-    assert len(run(folders, tiny, content_size=768, style_size=0, **one)[0]) == 1
+    assert len(run(folders, tiny, content_size=816, style_size=0, **one)[0]) == 1
 
     # A painting's size counts as well, enlarged as it will be, and cropped.
     refused = {"style_size": 900, "overwrite": True}
-    with pytest.raises(UserError, match=r"s\.png at 1320x900 would take .* --style-size 512 fits"):
+    with pytest.raises(UserError, match=r"s\.png at 1320x900 would take .* --style-size 544 fits"):
         run(folders, tiny, content_size=300, **refused, **one)
     with pytest.raises(UserError, match=r"\.png at 900x900 would take"):
         run(folders, tiny, content_size=300, crop=True, **refused, **one)
@@ -693,7 +693,7 @@ def test_only_what_is_to_be_done_counts(folders, tiny, monkeypatch):
     (folders / "out").mkdir()
     for style in "st":
         (folders / f"out/big_stylized_{style}.png").touch()
-    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    monkeypatch.setattr(memory, "available_memory", lambda: 7 * 10**8)
     assert len(run(folders, tiny, skip_existing=True)[0]) == 4
 
 

@@ -118,8 +118,8 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer
     """The stylizer that a checkpoint's `model` entry describes; its decoder is not yet loaded.
 
     Args:
-        model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer), `factors`,
-            `layer`, `padding` and `pooling`.
+        model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer),
+            `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
     """
     stylizer = AdaINStylizer(
@@ -127,7 +127,11 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer
     )
     if model["encoder_weights"] == "packaged":
         encoder, _, _ = build_encoder(
-            model["encoder"], (model["layer"],), "packaged", model["factors"]
+            model["encoder"],
+            (model["layer"],),
+            "packaged",
+            model["factors"],
+            model["encoder_sha256"],
         )
         stylizer.encoder.set_weights(encoder.get_weights())
     return stylizer

@@ -6,8 +6,9 @@ from tf_style.errors import UserError
 
 __all__ = ["BYTES_PER_PIXEL", "available_memory", "check_memory"]
 
-# Peak of encoder, AdaIN and decoder above the libraries' own, measured by benchmarks/memory.py.
-BYTES_PER_PIXEL = 2000
+# Peak of encoder, AdaIN and decoder above the libraries' own: 790 to 1045 bytes a pixel from 256 to
+# 2048 px, with either precision, by benchmarks/memory.py.
+BYTES_PER_PIXEL = 1100
 BASE_BYTES = 200 * 2**20
 
 # Linux tells a container's limit, what it uses, and how much of that are files it would let go.
@@ -67,15 +68,16 @@ def check_memory(height: int, width: int, what: str, option: str = "content_size
 
     Example:
         >>> check_memory(1000, 1000, "photo.jpg")
-        'the largest picture, photo.jpg at 1000x1000, will take about 2.2 GB of memory'
+        'the largest picture, photo.jpg at 1000x1000, will take about 1.3 GB of memory'
     """
     needed, available = BASE_BYTES + BYTES_PER_PIXEL * height * width, available_memory()
     what = f"{what} at {width}x{height}"
     if needed > available:
         scale = (max(available - BASE_BYTES, 0) / BYTES_PER_PIXEL / (height * width)) ** 0.5
         side = scale * (max if option == "content_size" else min)(height, width)
-        # Rounded down, for what is free now may be a little less the next time.
-        side = int(side) // 16 * 16
+        # Rounded down: what is free now may be a little less the next time, and the other side is
+        # rounded to whole pixels.
+        side = int(0.995 * side) // 16 * 16
         way_out = f"--{option.replace('_', '-')} {side} fits" if side else "end other programs"
         raise UserError(
             f"{what} would take about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} "

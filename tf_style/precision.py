@@ -1,8 +1,10 @@
-"""Which number type the convolutions compute in."""
+"""What the machine computes with: number type of the convolutions, threads."""
+
+import os
 
 from tf_style.errors import UserError
 
-__all__ = ["compute_dtype"]
+__all__ = ["compute_dtype", "cpu_threads"]
 
 
 def compute_dtype(precision: str) -> str:
@@ -22,6 +24,13 @@ def compute_dtype(precision: str) -> str:
             f"`precision` must be one of auto, float32, bfloat16. Received: {precision!r}"
         )
     return precision
+
+
+def cpu_threads() -> int:
+    """Processors that this process may use; results may differ in the last bits between counts."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _multiplies_bfloat16() -> bool:

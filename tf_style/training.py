@@ -6,7 +6,6 @@ MultiWorkerMirroredStrategy with two workers (https://github.com/keras-team/kera
 
 import dataclasses
 import functools
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import read_image, write_image
 from tf_style.layout import center_crop, fit_shorter, grid
+from tf_style.precision import cpu_threads
 from tf_style.trainer import AdaINTrainer
 
 __all__ = ["Progress", "train"]
@@ -143,7 +143,7 @@ class _Run:
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
                 "numpy": np.__version__,
-                "threads": len(os.sched_getaffinity(0)),
+                "threads": cpu_threads(),
             },
         }
         if self.old is None:

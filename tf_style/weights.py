@@ -139,7 +139,8 @@ def _read_member(archive, info, path, name, shape):
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UserError(f"{path}: {name!r} is not compressed as NumPy does.")
     # The size may be a lie: with a limit no more than that is unpacked.
-    content = io.BytesIO(archive.open(info).read(limit))
+    with archive.open(info) as member:
+        content = io.BytesIO(member.read(limit))
     version = np.lib.format.read_magic(content)
     read_header = np.lib.format.read_array_header_1_0
     if version != (1, 0):

@@ -143,12 +143,10 @@ def machine(precision: str) -> str:
     """What will compute, and in which numbers: `CPU with 2 threads, bfloat16`."""
     import tensorflow as tf
 
-    from tf_style.precision import compute_dtype
+    from tf_style.precision import compute_dtype, cpu_threads
 
     gpus = len(tf.config.list_physical_devices("GPU"))
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or cpu_threads()
     devices = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else f"CPU with {threads} threads"
     return f"{devices}, {compute_dtype(precision)}"
 
