@@ -663,11 +663,11 @@ def test_memory_is_told_and_refused(folders, tiny, monkeypatch):
 
     monkeypatch.setattr(memory, "available_memory", lambda: 7 * 10**8)
     with pytest.raises(
-        UserError, match=r"big\.png at 900x600 would take .* --content-size 816 fits"
+        UserError, match=r"big\.png at 900x600 would take .* --content-size 800 fits"
     ):
         run(folders, tiny, style_size=0, **one)
     assert not (folders / "out").exists()
-    assert len(run(folders, tiny, content_size=816, style_size=0, **one)[0]) == 1
+    assert len(run(folders, tiny, content_size=800, style_size=0, **one)[0]) == 1
 
     # A painting's size counts as well, enlarged as it will be, and cropped.
     refused = {"style_size": 900, "overwrite": True}
