@@ -159,6 +159,7 @@ def test_overwrite_moves_the_old_run_aside(options, tmp_path):
         ({"learning_rate": 2e-3}, "has learning_rate=0.001, not 0.002: .* --overwrite"),
         ({"seed": 1}, "has seed=0, not 1"),
         ({"style_layers": ("relu1_1",)}, "has style_layers="),
+        ({"encoder": "vgg19"}, "has encoder='vgg16', not 'vgg19'"),
     ],
 )
 def test_another_run_is_not_resumed(options, changes, match):
@@ -215,6 +216,16 @@ def test_missing_folders_are_named(options):
     with pytest.raises(UserError, match="`style_path` is needed"):
         run(options, style_path="")
     assert not os.path.exists(options["checkpoint"])
+
+
+def test_other_encoder_weights_are_refused(options):
+    run(options, max_iter=1)
+    path = Path(options["checkpoint"], "config.json")
+    config = json.loads(path.read_text())
+    config["model"]["encoder_sha256"] = "0" * 64
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match="began with other encoder weights: SHA-256 000000000000"):
+        run(options, max_iter=2)
 
 
 def test_other_software_or_threads_are_said(options):

@@ -102,6 +102,8 @@ class _Run:
         folders = self._folders()
         fresh = config.overwrite or not (self.directory / "config.json").exists()
         self.old = None if fresh else checkpoint.read_config(self.directory)
+        if self.old:
+            check_options(self.old.get("training", {}), config)
         # Before the scan, which may take minutes.
         self.trainer = AdaINTrainer(config, self.old and self.old["model"]["factors"])
         self.pictures = {
@@ -152,7 +154,7 @@ class _Run:
             if aside:
                 self._note(f"the old run was moved to {aside}")
         else:
-            for sentence in check_same(self.old, record):
+            for sentence in check_surroundings(self.old, record):
                 self._note(sentence)
             self._resume()
             checkpoint.write_config(self.directory, record)
@@ -284,8 +286,30 @@ class _Run:
         return sums | {"total": sum(sums.values())}
 
 
-def check_same(old: dict, new: dict) -> list[str]:
-    """Refuse to go on with another run than the one that began.
+def check_options(before: dict, config: TrainConfig) -> None:
+    """Refuse to go on with other options than those that the run began with.
+
+    Args:
+        before: What the directory's `config.json` says of the training.
+        config: What is asked for now.
+
+    Raises:
+        UserError: An option that makes it another run.
+    """
+    free = set(FREE)
+    if config.lr_schedule == "inverse":
+        free.add("max_iter")  # No step depends on it, so a run may be made longer.
+    for name, value in dataclasses.asdict(config).items():
+        value = list(value) if isinstance(value, tuple) else value
+        if name not in free and before.get(name, value) != value:
+            raise UserError(
+                f"The run in {config.checkpoint} has {name}={before[name]!r}, not {value!r}: give "
+                "the same options, another --checkpoint, or --overwrite to begin anew."
+            )
+
+
+def check_surroundings(old: dict, new: dict) -> list[str]:
+    """Refuse to go on with other weights or pictures than those that the run began with.
 
     Args:
         old: The directory's `config.json`.
@@ -297,17 +321,7 @@ def check_same(old: dict, new: dict) -> list[str]:
     Raises:
         UserError: What changed makes it another run.
     """
-    before, after = old.get("training", {}), new["training"]
-    free, where = set(FREE), after["checkpoint"]
-    if after["lr_schedule"] == "inverse":
-        free.add("max_iter")  # No step depends on it, so a run may be made longer.
-    for name, value in after.items():
-        value = list(value) if isinstance(value, tuple) else value
-        if name not in free and before.get(name, value) != value:
-            raise UserError(
-                f"The run in {where} has {name}={before[name]!r}, not {value!r}: give the same "
-                "options, another --checkpoint, or --overwrite to begin anew."
-            )
+    where = new["training"]["checkpoint"]
     digests = [x["model"].get("encoder_sha256", "") for x in (old, new)]
     if digests[0] != digests[1]:
         raise UserError(
@@ -316,7 +330,7 @@ def check_same(old: dict, new: dict) -> list[str]:
         )
     known = old.get("data", {}).get("digests", {})
     changed = [name for name, x in new["data"]["digests"].items() if known.get(name, x) != x]
-    if changed and not after["allow_changed_data"]:
+    if changed and not new["training"]["allow_changed_data"]:
         raise UserError(
             f"The {' and '.join(changed)} pictures are not those that the run in {where} began "
             "with; restore them, or go on with --allow-changed-data."
