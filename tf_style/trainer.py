@@ -171,14 +171,19 @@ class AdaINTrainer:
         def apply(grads):
             self.optimizer.apply_gradients(zip(grads, variables, strict=True))
 
-        @tf.function
+        # Without AutoGraph, which cannot read this source on Python 3.13.
+        @tf.function(autograph=False)
         def step(batch):
             losses, grads, faults = self.strategy.run(gradients, args=batch)
             losses = {k: self.strategy.reduce("SUM", x, axis=None) for k, x in losses.items()}
             faults = self.strategy.reduce("SUM", faults, axis=None)
-            # A bad update is not applied: what is saved next is the last good state.
-            if tf.reduce_all(faults == 0):
+
+            def update():
                 self.strategy.run(apply, args=(grads,))
+                return True
+
+            # A bad update is not applied: what is saved next is the last good state.
+            tf.cond(tf.reduce_all(faults == 0), update, lambda: False)
             return losses, faults
 
         return step
