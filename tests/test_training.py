@@ -215,6 +215,9 @@ def test_what_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options)
 def test_missing_folders_are_named(options):
     with pytest.raises(UserError, match="`style_path` is needed"):
         run(options, style_path="")
+    # Before the weights are looked for, which cannot be had either.
+    with pytest.raises(UserError, match="nowhere"):
+        run(options, style_path="nowhere", encoder_weights="missing.npz")
     assert not os.path.exists(options["checkpoint"])
 
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tf_style import checkpoint, data
 from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import read_image, write_image
+from tf_style.images import list_images, read_image, write_image
 from tf_style.layout import center_crop, fit_shorter, grid
 from tf_style.precision import cpu_threads
 from tf_style.trainer import AdaINTrainer
@@ -122,6 +122,8 @@ class _Run:
         folders = {"content": c.content_path, "style": c.style_path}
         if c.val_content_path:
             folders |= {"val_content": c.val_content_path, "val_style": c.val_style_path}
+        for path in folders.values():
+            list_images(path)  # A folder that is not there is told before weights are fetched.
         return folders
 
     def _note(self, sentence):
