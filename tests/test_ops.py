@@ -86,6 +86,128 @@ def test_gram_matrix_with_sides_unknown_in_the_graph():
     np.testing.assert_allclose(traced(x), ops.gram_matrix(x), rtol=1e-6)
 
 
+# -- weights of positions --------------------------------------------------------------------------
+
+STATISTICS = {
+    "mean": ops.position_mean,
+    "moments": ops.channel_moments,
+    "gram": ops.gram_matrix,
+}
+of_every_statistic = pytest.mark.parametrize("statistic", STATISTICS.values(), ids=STATISTICS)
+
+
+def averages(x, weights):
+    """Of each example's positions, by NumPy in float64: `(batch, height, width, ...)`."""
+    pairs = zip(np.float64(x), np.float64(weights), strict=True)
+    return np.stack([np.tensordot(w, one, 2) / w.sum() for one, w in pairs])
+
+
+def position_weights(*shape):
+    return RNG.uniform(0.1, 3, shape).astype("float32")
+
+
+def test_position_mean_is_numpys():
+    x = features(3, 5, 7, 4)
+    mean = ops.position_mean(x)
+    assert mean.shape == (3, 4) and mean.dtype == "float32"
+    np.testing.assert_allclose(mean, np.float64(x).mean((1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def test_weighted_position_mean_is_numpys():
+    x, weights = features(3, 5, 7, 4), position_weights(3, 5, 7)
+    mean = ops.position_mean(x, weights)
+    assert mean.shape == (3, 4) and mean.dtype == "float32"
+    np.testing.assert_allclose(mean, averages(x, weights), rtol=1e-5, atol=1e-6)
+
+
+def test_weighted_channel_moments_are_numpys():
+    x, weights = features(3, 5, 7, 4), position_weights(3, 5, 7)
+    mean, std = ops.channel_moments(x, weights)
+    assert mean.shape == std.shape == (3, 4) and mean.dtype == std.dtype == "float32"
+    means = averages(x, weights)
+    variances = averages((x - means[:, None, None]) ** 2, weights)
+    np.testing.assert_allclose(mean, means, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(std, np.sqrt(variances + ops.EPSILON), rtol=1e-5)
+
+
+def test_weighted_channel_moments_of_a_small_spread_on_a_large_mean():
+    x = (1e3 + 0.05 * RNG.normal(size=(1, 64, 64, 3))).astype("float32")
+    weights = position_weights(1, 64, 64)
+    _, std = ops.channel_moments(x, weights)
+    variances = averages((x - averages(x, weights)[:, None, None]) ** 2, weights)
+    np.testing.assert_allclose(std, np.sqrt(variances + ops.EPSILON), rtol=1e-3)
+
+
+def test_weighted_gram_matrix_is_numpys():
+    x, weights = features(2, 5, 7, 4), position_weights(2, 5, 7)
+    gram = ops.gram_matrix(x, weights)
+    assert gram.shape == (2, 4, 4) and gram.dtype == "float32"
+    expected = averages(np.float64(x)[..., :, None] * x[..., None, :], weights)
+    np.testing.assert_allclose(gram, expected, rtol=1e-5, atol=1e-5)
+    assert np.linalg.eigvalsh(gram).min() > -1e-5
+
+
+def test_weighted_gram_matrix_is_the_guided_one():
+    """Gatys et al. 2017, equation 4: of T o F, where T**2 sums to one."""
+    x, guide = features(1, 5, 7, 4), position_weights(1, 5, 7)
+    guide /= np.sqrt(np.sum(guide**2))
+    guided = (guide[..., None] * x).reshape(-1, 4)
+    found = ops.gram_matrix(x, guide**2)
+    np.testing.assert_allclose(found[0], guided.T @ guided, rtol=1e-4, atol=1e-5)
+
+
+@of_every_statistic
+@pytest.mark.parametrize("constant", [1, 1e-3, 255])
+def test_constant_weights_are_none(statistic, constant):
+    x, weights = features(2, 5, 7, 3), np.full((2, 5, 7), constant, "float32")
+    found, expected = np.stack(statistic(x, weights)), np.stack(statistic(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@of_every_statistic
+@pytest.mark.parametrize("scale", [1e-6, 0.5, 1e6])
+def test_scale_of_weights_does_not_matter(statistic, scale):
+    x, weights = features(2, 5, 7, 3), position_weights(2, 5, 7)
+    found, expected = np.stack(statistic(x, scale * weights)), np.stack(statistic(x, weights))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@of_every_statistic
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int32", "bool"])
+def test_a_mask_crops_to_its_region(statistic, dtype):
+    x, mask = features(2, 5, 7, 3), np.zeros((2, 5, 7))
+    mask[:, 1:4, 2:6] = 1
+    found = statistic(x, keras.ops.cast(mask, dtype))
+    expected = np.stack(statistic(x[:, 1:4, 2:6]))
+    np.testing.assert_allclose(np.stack(found), expected, rtol=1e-5, atol=1e-6)
+
+
+@of_every_statistic
+def test_a_whole_weight_is_that_many_positions(statistic):
+    x, times = features(1, 1, 6, 3), np.array([[[1, 0, 3, 2, 1, 4]]])
+    found = np.stack(statistic(x, times))
+    expected = np.stack(statistic(np.repeat(x, times.ravel(), axis=2)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@of_every_statistic
+def test_constant_features_have_a_finite_gradient_under_weights(statistic):
+    x, weights = tf.Variable(np.full((1, 4, 4, 2), 3, "float32")), position_weights(1, 4, 4)
+    weights[:, 0] = 0
+    with tf.GradientTape() as tape:
+        total = keras.ops.sum(keras.ops.stack(statistic(x, weights)))
+    assert np.isfinite(total) and np.isfinite(tape.gradient(total, x)).all()
+
+
+@of_every_statistic
+def test_weights_with_sides_unknown_in_the_graph(statistic):
+    signature = [tf.TensorSpec((None, None, None, 3)), tf.TensorSpec((None, None, None))]
+    traced = tf.function(statistic, input_signature=signature)
+    x, weights = features(2, 4, 6, 3), position_weights(2, 4, 6)
+    found, expected = np.stack(traced(x, weights)), np.stack(statistic(x, weights))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 # -- total variation -------------------------------------------------------------------------------
 
 

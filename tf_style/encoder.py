@@ -1,5 +1,6 @@
 """The encoder: an image to the features that VGG sees in it, each layer at mean activation one."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -8,7 +9,7 @@ from keras import ops
 
 from tf_style.errors import UserError
 from tf_style.layers import ReflectionPadding2D
-from tf_style.ops import channel_moments, gram_matrix
+from tf_style.ops import channel_moments
 from tf_style.weights import read_weights
 
 __all__ = ["VGG", "VGGEncoder", "VGGPreprocessing", "build_encoder", "layer_names", "style_of"]
@@ -286,15 +287,15 @@ def calibrate(encoder: str, arrays: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: 1.0 / value for name, value in mean.items()}
 
 
-STATISTICS = {"moments": channel_moments, "gram": gram_matrix}
-
-
-def style_of(features: dict, layers: tuple[str, ...], statistics: str = "moments") -> dict:
+def style_of(
+    features: dict, layers: tuple[str, ...], statistics: Callable = channel_moments
+) -> dict:
     """The style half of a description: {layer: statistics}, whatever the picture's size.
 
     Args:
         features: What the encoder returned.
         layers: Names of the layers to describe.
-        statistics: `moments` (mean and standard deviation) or `gram`.
+        statistics: What is taken of each: `channel_moments`, `gram_matrix`, or the statistics of
+            a `StyleLoss`.
     """
-    return {layer: STATISTICS[statistics](features[layer]) for layer in layers}
+    return {layer: statistics(features[layer]) for layer in layers}

@@ -13,6 +13,7 @@ __all__ = [
     "channel_moments",
     "gram_matrix",
     "match_color",
+    "position_mean",
     "preserve_luma",
     "total_variation",
 ]
@@ -25,7 +26,9 @@ EPSILON = 1e-5
 LUMA = (0.299, 0.587, 0.114)
 
 
-def channel_moments(features: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+def channel_moments(
+    features: keras.KerasTensor, weights: keras.KerasTensor | None = None
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Mean and standard deviation of every channel over the positions of one picture.
 
         mean[b, c] = mean{ x[b, i, j, c] }
@@ -36,6 +39,8 @@ def channel_moments(features: keras.KerasTensor) -> tuple[keras.KerasTensor, ker
 
     Args:
         features: Tensor `(batch, height, width, channels)` of any float type.
+        weights: `(batch, height, width)`, 0 or more: how much each position counts; None: all
+            alike.
 
     Returns:
         Mean and standard deviation, each `(batch, channels)`, float32.
@@ -48,22 +53,58 @@ def channel_moments(features: keras.KerasTensor) -> tuple[keras.KerasTensor, ker
     Reference: https://arxiv.org/abs/1703.06868, equations 5 to 7.
     """
     features = ops.cast(features, "float32")
-    mean = ops.mean(features, axis=(1, 2), keepdims=True)
+    mean = position_mean(features, weights)
     # Of the differences: E[x**2] - E[x]**2 cancels where the mean is large against the spread.
-    variance = ops.mean(ops.square(features - mean), axis=(1, 2))
-    return ops.squeeze(mean, axis=(1, 2)), ops.sqrt(variance + EPSILON)
+    variance = position_mean(ops.square(features - ops.expand_dims(mean, (1, 2))), weights)
+    return mean, ops.sqrt(variance + EPSILON)
 
 
-def gram_matrix(features: keras.KerasTensor) -> keras.KerasTensor:
+def position_mean(
+    features: keras.KerasTensor, weights: keras.KerasTensor | None = None
+) -> keras.KerasTensor:
+    """Mean of every channel over the positions of one picture, or of a region of it.
+
+        mean[b, c] = sum{ w[b, i, j] * x[b, i, j, c] } / sum{ w[b, i, j] }
+
+    Args:
+        features: Tensor `(batch, height, width, channels)` of any float type.
+        weights: `(batch, height, width)`, 0 or more and not all 0; None: all alike.
+
+    Returns:
+        `(batch, channels)`, float32.
+
+    Example:
+        >>> left = np.float32([[[1, 0], [1, 0]]])
+        >>> position_mean(np.arange(4.0).reshape(1, 2, 2, 1), left).numpy().tolist()
+        [[1.0]]
+    """
+    features = ops.cast(features, "float32")
+    if weights is None:
+        return ops.mean(features, axis=(1, 2))
+    return ops.sum(features * _shares(weights)[..., None], axis=(1, 2))
+
+
+def _shares(weights: keras.KerasTensor) -> keras.KerasTensor:
+    """Weights of positions that sum to one."""
+    weights = ops.cast(weights, "float32")
+    return weights / ops.sum(weights, axis=(1, 2), keepdims=True)
+
+
+def gram_matrix(
+    features: keras.KerasTensor, weights: keras.KerasTensor | None = None
+) -> keras.KerasTensor:
     """Second moments of the channels, averaged over the positions.
 
         G[b, c, d] = mean{ x[b, i, j, c] * x[b, i, j, d] }
 
     Gatys et al. sum over positions and divide by the position count in the loss; the mean here
-    gives the same loss and does not depend on the picture's size.
+    gives the same loss and does not depend on the picture's size. With weights it is the guided
+    Gram matrix of Gatys et al. 2017 with T**2 = w / sum{w}.
 
     Args:
         features: Tensor `(batch, height, width, channels)` of any float type.
+        weights: `(batch, height, width)`, 0 or more: how much each position counts; None: all
+            alike.
 
     Returns:
         Tensor `(batch, channels, channels)`, float32.
@@ -72,13 +113,17 @@ def gram_matrix(features: keras.KerasTensor) -> keras.KerasTensor:
         >>> gram_matrix(np.ones((1, 4, 4, 2))).numpy().tolist()
         [[[1.0, 1.0], [1.0, 1.0]]]
 
-    Reference: https://arxiv.org/abs/1508.06576, equation 3.
+    References: https://arxiv.org/abs/1508.06576, equation 3; with weights
+    https://arxiv.org/abs/1611.07865, equation 4.
     """
     features = ops.cast(features, "float32")
     _, height, width, channels = ops.shape(features)
     flat = ops.reshape(features, (-1, height * width, channels))
-    positions = ops.cast(height * width, "float32")
-    return ops.matmul(ops.transpose(flat, (0, 2, 1)), flat) / positions
+    if weights is None:
+        positions = ops.cast(height * width, "float32")
+        return ops.matmul(ops.transpose(flat, (0, 2, 1)), flat) / positions
+    weighted = flat * ops.reshape(_shares(weights), (-1, height * width, 1))
+    return ops.matmul(ops.transpose(weighted, (0, 2, 1)), flat)
 
 
 def total_variation(image: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,0 +1,187 @@
+"""The objective of pixel optimisation: how far an image's description is from the target's."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tf_style.encoder import VGGEncoder
+from tf_style.errors import UserError
+from tf_style.losses import content_loss, style_loss
+from tf_style.ops import total_variation
+
+__all__ = ["LossWeights", "Objective", "regions_at"]
+
+# A region that has less than this share of a layer's positions has no style to speak of.
+SMALLEST_REGION = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """What every part of the objective counts.
+
+    Args:
+        content: {layer: weight}.
+        style: {(layer, style loss): weight}.
+        tv: Of the total variation.
+
+    Example:
+        >>> LossWeights({"relu4_2": 1.0}, {("relu1_1", "gram"): 1000.0}).layers
+        ('relu4_2', 'relu1_1')
+    """
+
+    content: dict[str, float]
+    style: dict[tuple[str, str], float]
+    tv: float = 0.0
+
+    def __post_init__(self):
+        kept = {name: {key: weight for key, weight in getattr(self, name).items() if weight}
+                for name in ("content", "style")}  # fmt: skip
+        for name, weights in kept.items():
+            object.__setattr__(self, name, weights)
+        if not self.layers:
+            raise UserError("The weights of content and style are all zero: nothing to optimise.")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that take part, each once."""
+        return tuple(dict.fromkeys([*self.content, *(layer for layer, _ in self.style)]))
+
+
+class Objective:
+    """The loss of an image as a function of its pixels, with its gradient.
+
+        L(x) = sum{ weight_l * content_loss(f_l(x), f_l(content)), over content layers }
+             + sum{ weight_lk * mean{ distance_k(s_k(f_l(x), r), target_lkr), over regions r } }
+             + weight_tv * total_variation(x)
+
+    with the statistics s_k of style loss k. Of several styles the target is the blend of their
+    statistics: as those are mean embeddings, it is the style of their mixture. With masks the
+    statistics are taken in each region alone (the guided Gram matrices of Gatys et al. 2017), and
+    region r of the image is held against region r of the style.
+
+    Args:
+        encoder: Returns all of the weights' layers.
+        content: Image `(height, width, 3)`, RGB in [0, 1]; gives the size of x.
+        styles: Images of any size and how much each counts, or one image.
+        weights: What each part counts.
+        content_masks: Regions, each `(height, width)` in [0, 1] of the content's size.
+        style_masks: As many, of the style's size; needs one style.
+        seed: Of the Gaussian kernel's random features.
+
+    Example:
+        >>> encoder = VGGEncoder("vgg16", ("relu1_1",))
+        >>> photo = np.random.default_rng(0).random((32, 48, 3)).astype("float32")
+        >>> objective = Objective(encoder, photo, photo, LossWeights({"relu1_1": 1.0}, {}))
+        >>> value, gradient = objective(tf.reshape(photo, [-1]))
+        >>> float(value), gradient.shape
+        (0.0, TensorShape([4608]))
+
+    References: https://doi.org/10.1109/CVPR.2016.265, https://arxiv.org/abs/1611.07865
+    """
+
+    def __init__(
+        self,
+        encoder: VGGEncoder,
+        content: np.ndarray,
+        styles: np.ndarray | list[tuple[np.ndarray, float]],
+        weights: LossWeights,
+        content_masks: list[np.ndarray] = (),
+        style_masks: list[np.ndarray] = (),
+        seed: int = 0,
+    ):
+        styles = [(styles, 1.0)] if isinstance(styles, np.ndarray) else styles
+        self.encoder, self.weights, self.shape = encoder, weights, (1, *content.shape)
+        features = encoder(content[None])
+        self.content = {layer: tf.identity(features[layer]) for layer in weights.content}
+        self.regions = {
+            layer: regions_at(content_masks, features[layer].shape[1:3], "content", layer)
+            for layer, _ in weights.style
+        }
+        del features
+        self.style_losses, self.style = {}, {}
+        total = sum(share for _, share in styles)
+        for image, share in styles if weights.style else ():
+            features = encoder(image[None])
+            for layer, kernel in weights.style:
+                if (layer, kernel) not in self.style_losses:
+                    # The Gaussian kernel's bandwidth is the first style's.
+                    loss = style_loss(kernel, features[layer], seed)
+                    self.style_losses[layer, kernel] = loss
+                loss = self.style_losses[layer, kernel]
+                regions = regions_at(style_masks, features[layer].shape[1:3], "style", layer)
+                found = [loss.statistics(features[layer], region) for region in regions]
+                found = keras.tree.map_structure(lambda x, by=share / total: by * x, found)
+                if (layer, kernel) in self.style:
+                    found = keras.tree.map_structure(ops.add, self.style[layer, kernel], found)
+                self.style[layer, kernel] = found
+        # Content, style and total variation of the image that was evaluated last.
+        self.last_parts = tf.Variable(tf.zeros(3), trainable=False)
+        self.value_and_gradient = tf.function(
+            self._value_and_gradient,
+            input_signature=[tf.TensorSpec([int(np.prod(self.shape))])],
+            autograph=False,
+        )
+
+    def __call__(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Value, a scalar, and gradient `(n,)` for an image flattened to `(n,)`."""
+        return self.value_and_gradient(pixels)
+
+    def _value_and_gradient(self, pixels):
+        with tf.GradientTape() as tape:
+            tape.watch(pixels)
+            parts = self.parts(tf.reshape(pixels, self.shape))
+            value = tf.reduce_sum(parts)
+        self.last_parts.assign(parts)
+        return value, tape.gradient(value, pixels)
+
+    def parts(self, image: tf.Tensor) -> tf.Tensor:
+        """Content, style and total variation of an image `(1, height, width, 3)`, weighted."""
+        weights, features = self.weights, self.encoder(image)
+        content = style = tv = tf.zeros(1)
+        for layer, weight in weights.content.items():
+            content += weight * content_loss(features[layer], self.content[layer])
+        for (layer, kernel), weight in weights.style.items():
+            loss, target = self.style_losses[layer, kernel], self.style[layer, kernel]
+            regions = self.regions[layer]
+            for region, of_region in zip(regions, target, strict=True):
+                found = loss.statistics(features[layer], region)
+                style += weight / len(regions) * loss.distance(found, of_region)
+        if weights.tv:
+            tv = weights.tv * total_variation(image)
+        return tf.concat([content, style, tv], axis=0)
+
+
+def regions_at(
+    masks: list[np.ndarray], size: tuple[int, int], what: str, layer: str
+) -> list[tf.Tensor | None]:
+    """Masks brought to a layer's size, as weights of its positions; without masks one None.
+
+    Args:
+        masks: Each `(height, width)` in [0, 1].
+        size: The layer's height and width.
+        what: Whose masks, for the sentence.
+        layer: Name of the layer, for the sentence.
+
+    Raises:
+        UserError: A region is empty, or too small for the layer.
+
+    Example:
+        >>> left = np.float32([[1, 1, 1, 1, 0, 0, 0, 0]] * 8)
+        >>> print(regions_at([left], (2, 2), "content", "relu3_1")[0].numpy().round(1))
+        [[[0.9 0.1]
+          [0.9 0.1]]]
+    """
+    regions = []
+    for number, mask in enumerate(masks, 1):
+        # Averages of the pixels that a position stands for.
+        region = ops.image.resize(mask[None, ..., None], size, "bilinear", antialias=True)[..., 0]
+        if not float(ops.mean(region)) > SMALLEST_REGION:
+            raise UserError(
+                f"Region {number} of the {what} masks is empty at {layer}, which has "
+                f"{size[1]}x{size[0]} positions: paint it larger, or use a larger size."
+            )
+        regions.append(region)
+    return regions or [None]
