@@ -15,11 +15,11 @@ PACKAGE = Path(tf_style.__file__).parent
 
 # The rows of the design, lowest first. Imports go down, or along a row from right to left.
 LEVELS = [
-    "errors config flags ops layout images weights precision memory",  # leaves
+    "errors config flags ops layout images outputs weights precision memory",  # leaves
     "layers encoder decoder losses lbfgs adam data checkpoint",  # parts
     "adain objective",  # models
-    "inference trainer training",  # use
-    "cli.app cli.train cli.stylize",  # journeys
+    "inference gatys painting trainer training",  # use
+    "cli.app cli.train cli.gatys cli.stylize",  # journeys
 ]
 PLACES = {
     module: (level, column)

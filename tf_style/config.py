@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tf_style.errors import UserError
 
-__all__ = ["StylizeConfig", "TrainConfig", "from_dict"]
+__all__ = ["GatysConfig", "StylizeConfig", "TrainConfig", "from_dict", "weighted"]
 
 
 def option(default, help, *, choices=None, low=None, high=None, group=""):
@@ -180,6 +180,11 @@ class StylizeConfig(Checked):
         1024
     """
 
+    method: str = option(
+        "adain", "adain: a trained network, in one pass; gatys: optimise the pixels of each "
+        "picture (its own flags: stylize.py --method gatys --help).", choices=("adain",),
+        group=INPUT,
+    )  # fmt: skip
     checkpoint: str = option(
         "adain", "A checkpoint folder, or the name of a model that ships: adain.", group=INPUT
     )
@@ -244,8 +249,250 @@ class StylizeConfig(Checked):
             raise UserError(f"`style_weights` are all zero. Received: {self.style_weights}")
 
 
+RECIPE = "recipe"
+
+STYLE_LOSS_NAMES = ("gram", "polynomial", "linear", "moments", "gaussian")
+
+# The authors' notebook: 1e3 / n**2 of the mean squared difference of Gram matrices, which
+# is 4e3 / n**2 of E_l. https://github.com/leongatys/PytorchNeuralStyleTransfer
+NOTEBOOK = {f"relu{b}_1": 4e3 / n**2 for b, n in enumerate((64, 128, 256, 512, 512), 1)}
+# 100 of the mean squared difference of Gram / N, which is 400 / N**2 of E_l; its total variation is
+# a sum over the pixels of 0 to 256: 1e-3 / 2 * 256**2 * 3 * 512 * 384 of our mean, at 512x384.
+# https://github.com/jcjohnson/neural-style
+JCJOHNSON = {f"relu{b}_1": 400 / n**2 for b, n in enumerate((64, 128, 256, 512, 512), 1)}
+
+
+def _layers(weights):
+    return tuple(f"{layer}:{weight!r}" for layer, weight in weights.items())
+
+
+RAW = {"weights_for": "raw", "pooling": "max", "padding": "zero", "history": 100, "scales": 1}
+PRESETS = {
+    "paper": {},
+    "notebook": RAW
+    | {"style_layers": _layers(NOTEBOOK), "style_weight": sum(NOTEBOOK.values()),
+       "init": "content"},
+    "jcjohnson": RAW
+    | {"style_layers": _layers(JCJOHNSON), "style_weight": sum(JCJOHNSON.values()),
+       "content_weight": 5.0, "tv_weight": 1.9e7, "init": "noise", "max_evaluations": 1000},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GatysConfig(Checked):
+    """What `stylize.py --method gatys` does; the defaults are those of the paper.
+
+    Source of the numbers: https://doi.org/10.1109/CVPR.2016.265
+
+    Example:
+        >>> GatysConfig(content_weight=0).style_loss
+        ('gram',)
+    """
+
+    method: str = option(
+        "gatys", "gatys: optimise the pixels of each picture; adain: a trained network, in one "
+        "pass (its own flags: stylize.py --help).", choices=("gatys",), group=INPUT,
+    )  # fmt: skip
+    content_path: str = option(
+        "images/inputs", "Photos: a file, a folder (walked recursively) or a glob.", group=INPUT
+    )
+    style_path: str = option("images/styles", "Paintings, likewise.", group=INPUT)
+    content_size: int = option(
+        512, "A photo's longer side is shrunk to this many pixels; 0: as it is.", low=0,
+        group=INPUT,
+    )  # fmt: skip
+    style_size: int = option(
+        0, "A painting's shorter side is brought to this many pixels; 0: its longer side to the "
+        "photo's, times --style-scale.", low=0, group=INPUT,
+    )  # fmt: skip
+    style_scale: float = option(
+        1.0, "Size of the painting against the photo; smaller gives finer strokes.", low=0.01,
+        group=INPUT,
+    )  # fmt: skip
+    content_mask: tuple[str, ...] = option(
+        (), "Regions of the photo: grey pictures of any size, white inside, separated by commas.",
+        group=INPUT,
+    )  # fmt: skip
+    style_mask: tuple[str, ...] = option(
+        (), "As many regions of the painting; each region takes the style of its own.",
+        group=INPUT,
+    )  # fmt: skip
+    background: str = option(
+        "white", "Colour behind transparent pixels: a name or #rrggbb.", group=INPUT
+    )
+    max_pixels: int = option(
+        178_956_970, "Refuse pictures of more pixels than this before decoding them.", low=1,
+        group=INPUT,
+    )  # fmt: skip
+
+    preset: str = option(
+        "paper", "Settings to start from; other flags win over it. notebook: the authors' "
+        "published notebook; jcjohnson: the most used implementation, github.com/jcjohnson/"
+        "neural-style.", choices=tuple(PRESETS), group=RECIPE,
+    )  # fmt: skip
+    content_weight: float = option(
+        1.0, "Weight of the content loss; 0: the texture of the painting alone.", low=0,
+        group=RECIPE,
+    )  # fmt: skip
+    style_weight: float = option(
+        1000.0, "Weight of the style loss (the paper's beta / alpha); 0: the photo as its "
+        "content layers have kept it.", low=0, group=RECIPE,
+    )  # fmt: skip
+    tv_weight: float = option(
+        0.0, "Weight of the total variation, per mean squared difference.", low=0, group=RECIPE
+    )
+    content_layers: tuple[str, ...] = option(
+        ("relu4_2",), "Layers of the content loss, with weights as in relu3_2:1,relu4_2:3 or all "
+        "alike; their sum is scaled to 1.", group=RECIPE,
+    )  # fmt: skip
+    style_layers: tuple[str, ...] = option(
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        "Layers of the style loss, likewise.", group=RECIPE,
+    )  # fmt: skip
+    style_loss: tuple[str, ...] = option(
+        ("gram",), "How styles are compared: gram, or the kernels linear, polynomial, gaussian or "
+        "moments (batch-norm statistics); a mixture as in gram:2,moments:1.", group=RECIPE,
+    )  # fmt: skip
+    style_weights: tuple[float, ...] = option(
+        (), "Blend all paintings into one style by these weights (their sum is scaled to 1), "
+        "in the order of the paintings' names.", low=0, group=RECIPE,
+    )  # fmt: skip
+    weights_for: str = option(
+        "normalised", "The VGG that the weights are meant for: normalised to mean activation 1, "
+        "or raw as most published weights; those are converted for each layer.",
+        choices=("normalised", "raw"), group=RECIPE,
+    )  # fmt: skip
+    preserve_color: str = option(
+        "none", "Keep the photo's colours: luma (only the brightness is stylised) or match (the "
+        "painting is first given the photo's colour mean and covariance).",
+        choices=("none", "luma", "match"), group=RECIPE,
+    )  # fmt: skip
+    encoder: str = option(
+        "vgg19", "The network that describes images; vgg16's weights come with the package, "
+        "vgg19's are downloaded by Keras.", choices=("vgg19", "vgg16"), group=RECIPE,
+    )  # fmt: skip
+    encoder_weights: str = option(
+        "", "packaged (vgg16), imagenet (from Keras' cache or site), or the path of an .h5 or .npz "
+        "file; empty: packaged for vgg16, imagenet for vgg19.", group=RECIPE,
+    )  # fmt: skip
+    encoder_sha256: str = option(
+        "", "SHA-256 that the encoder's weight file must have; empty: any.", group=RECIPE
+    )
+    padding: str = option(
+        "reflect", "What lies beyond the border.", choices=("reflect", "zero"), group=RECIPE
+    )
+    pooling: str = option("avg", "The encoder's pooling.", choices=("max", "avg"), group=RECIPE)
+
+    optimizer: str = option(
+        "lbfgs", "lbfgs, or adam: three more pictures' memory instead of 2 * history, and the "
+        "moving average of its iterates as the result.", choices=("lbfgs", "adam"),
+        group=OPTIMIZER,
+    )  # fmt: skip
+    max_evaluations: int = option(
+        500, "Evaluations of loss and gradient in all, over all scales: what you wait for.", low=1,
+        group=OPTIMIZER,
+    )  # fmt: skip
+    scales: int = option(
+        0, "Sizes from coarse to fine, each twice the last and started from it; 0: as many as "
+        "leave the coarsest 128 px or more, for pictures of 512 px and more.", low=0, high=8,
+        group=OPTIMIZER,
+    )  # fmt: skip
+    init: str = option(
+        "", "Where to start: content, noise, style or a picture's path; empty: content, and noise "
+        "where the weight of content or style is 0.", group=OPTIMIZER,
+    )  # fmt: skip
+    history: int = option(
+        20, "Steps that L-BFGS remembers; each costs two pictures of memory.", low=1, high=200,
+        group=OPTIMIZER,
+    )  # fmt: skip
+    learning_rate: float = option(0.02, "Adam's step, of pixels in [0, 1].", low=0, group=OPTIMIZER)
+    precision: str = option(
+        "float32", "Of the convolutions. bfloat16 is faster where the processor is good at it, "
+        "but its rounding ends L-BFGS early: use it with adam.", choices=PRECISIONS,
+        group=OPTIMIZER,
+    )  # fmt: skip
+    seed: int = option(
+        0, "Of the noise, and of the Gaussian kernel's features.", low=0, high=2**31 - 1,
+        group=OPTIMIZER,
+    )  # fmt: skip
+
+    out_path: str = option("images/output", "Folder for the results.", group=OUTPUT)
+    out_format: str = option(
+        "jpg", "Format of the results.", choices=("jpg", "png", "webp"), group=OUTPUT
+    )
+    quality: int = option(95, "JPEG's or WebP's quality.", low=1, high=100, group=OUTPUT)
+    concat: bool = option(False, "Write content, style and result side by side.", group=OUTPUT)
+    save_every: int = option(
+        50, "Evaluations between intermediate pictures and saved states, in the folder "
+        "<result>.progress; 0: none.", low=0, group=OUTPUT,
+    )  # fmt: skip
+    animation: str = option(
+        "", "Path of a .gif or .mp4 of the intermediate pictures (mp4 needs the extra video).",
+        group=OUTPUT,
+    )  # fmt: skip
+    resume: bool = option(False, "Go on with what was stopped, from its saved state.", group=OUTPUT)
+    overwrite: bool = option(
+        False, "Replace results that exist, and begin anew what was stopped.", group=OUTPUT
+    )
+    skip_existing: bool = option(False, "Leave results that exist and do the rest.", group=OUTPUT)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.overwrite and (self.skip_existing or self.resume):
+            raise UserError("`overwrite` excludes `skip_existing` and `resume`.")
+        if self.style_weights and not sum(self.style_weights) > 0:
+            raise UserError(f"`style_weights` are all zero. Received: {self.style_weights}")
+        for name in ("content_layers", "style_layers", "style_loss"):
+            weighted(getattr(self, name), name)
+        unknown = sorted(set(weighted(self.style_loss, "style_loss")) - set(STYLE_LOSS_NAMES))
+        if unknown:
+            known = ", ".join(STYLE_LOSS_NAMES)
+            raise UserError(f"`style_loss` must be one of {known}. Received: {unknown[0]!r}")
+        if not self.content_weight and not self.style_weight:
+            raise UserError("`content_weight` and `style_weight` are both zero.")
+        if len(self.content_mask) != len(self.style_mask):
+            raise UserError(
+                f"`content_mask` and `style_mask` go in pairs. Received: {len(self.content_mask)} "
+                f"and {len(self.style_mask)}"
+            )
+        if self.style_mask and self.style_weights:
+            raise UserError("`style_mask` is of one painting, `style_weights` blends several.")
+        if self.animation:
+            if not self.animation.lower().endswith((".gif", ".mp4")):
+                raise UserError(f"`animation` ends in .gif or .mp4. Received: {self.animation}")
+            if not self.save_every:
+                raise UserError("`animation` is made of the pictures of `save_every`, which is 0.")
+
+
+def weighted(items: tuple[str, ...], what: str = "items") -> dict[str, float]:
+    """Names with weights that sum to 1, from `name` or `name:weight` each.
+
+    Raises:
+        UserError: No name, one twice, or weights that are no numbers, negative or all zero.
+
+    Example:
+        >>> weighted(("relu1_1", "relu2_1:3"))
+        {'relu1_1': 0.25, 'relu2_1': 0.75}
+    """
+    found = {}
+    for item in items:
+        name, _, weight = item.partition(":")
+        try:
+            found[name] = float(weight or 1)
+        except ValueError:
+            found[name] = math.nan
+        if not 0 <= found[name] < math.inf:
+            raise UserError(f"`{what}` takes name:weight, 0 or more. Received: {item!r}")
+    if len(found) != len(items) or not sum(found.values()) > 0:
+        reason = "names one twice" if len(found) != len(items) else "needs a weight above 0"
+        raise UserError(f"`{what}` {reason}. Received: {','.join(items) or 'none'}")
+    return {name: weight / sum(found.values()) for name, weight in found.items()}
+
+
 def from_dict(config_class: type, values: dict) -> typing.Any:
-    """A config from what `dataclasses.asdict` and JSON made of it.
+    """A config from what `dataclasses.asdict` and JSON made of it, or from some of its values.
+
+    What a preset sets is the default of the values that are not given.
 
     Raises:
         UserError: An unknown field, which names the known ones.
@@ -258,4 +505,5 @@ def from_dict(config_class: type, values: dict) -> typing.Any:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise UserError(f"Unknown option {unknown[0]!r}; {config_class.__name__} has {known}.")
-    return config_class(**values)
+    preset = PRESETS.get(values.get("preset"), {})
+    return config_class(**(preset | values))

@@ -49,7 +49,8 @@ def parse(config_class: type, argv: list[str]) -> typing.Any:
         raise UserError(f"{fault}; see --help.") from None
     if stray:
         raise UserError(f"Unexpected argument {stray[0]!r}: every option is a --flag; see --help.")
-    given = {field.name: values[field.name].value for field in dataclasses.fields(config_class)}
+    names = [field.name for field in dataclasses.fields(config_class)]
+    given = {name: values[name].value for name in names if values[name].present}
     # The shell leaves the ~ of `--out-path=~/out` to the program.
     paths = {k: os.path.expanduser(v) for k, v in given.items() if isinstance(v, str)}
     return from_dict(config_class, given | paths)

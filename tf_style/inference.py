@@ -15,10 +15,11 @@ import tensorflow as tf
 from tf_style import adain, checkpoint
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import check_output, list_images, probe, read_image, write_image
+from tf_style.images import probe, read_image, write_image
 from tf_style.layout import center_crop, concat, fit_longer, fit_shorter, scaled_size
 from tf_style.memory import check_memory
 from tf_style.ops import match_color, preserve_luma
+from tf_style.outputs import outputs_of, pictures_of
 from tf_style.precision import compute_dtype
 
 __all__ = ["Done", "StyleTransfer", "load", "stylize_folder"]
@@ -184,30 +185,16 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
     Raises:
         UserError: Something the user can mend, before any work.
     """
-    contents, styles = _pictures(config, "content_path"), _pictures(config, "style_path")
+    contents, styles = (pictures_of(config, name) for name in ("content_path", "style_path"))
     if config.random_styles and config.random_styles < len(styles):
         chosen = np.random.default_rng(config.seed).choice(
             len(styles), config.random_styles, replace=False
         )
         styles = [styles[i] for i in sorted(chosen)]
-    if config.style_weights and len(config.style_weights) != len(styles):
-        raise UserError(
-            f"`style_weights` needs one number for each of the {len(styles)} styles. "
-            f"Received: {len(config.style_weights)}"
-        )
-    outputs = _outputs(config, contents, styles)
-    exist = [key for key, path in outputs.items() if os.path.lexists(path)]
-    if exist and not config.overwrite and not config.skip_existing:
-        raise UserError(
-            f"{len(exist)} of {len(outputs)} results exist already, such as "
-            f"`{outputs[exist[0]]}`; give --overwrite, --skip-existing or another --out-path."
-        )
-    total, skipped = len(outputs), set(exist) if config.skip_existing else ()
-    todo = {key: path for key, path in outputs.items() if key not in skipped}
-    for path in todo.values():
-        check_output(path, config.overwrite)
+    total, todo = outputs_of(config, contents, styles)
+    skipped = total - len(todo)
     if skipped:
-        yield Done(None, 0, total, note=f"{len(skipped)} of {total} results exist: skipped")
+        yield Done(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
     if not todo:
         return
 
@@ -226,7 +213,7 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
         shares = (f"{w / sum(config.style_weights):.0%} {path.name}" for path, w in pairs)
         yield Done(None, 0, total, note=f"the style is {', '.join(shares)}")
 
-    for done, ((content_path, style_path), out) in enumerate(todo.items(), len(skipped) + 1):
+    for done, ((content_path, style_path), out) in enumerate(todo.items(), skipped + 1):
         began, at = time.monotonic(), content_path
         used = [style_path] if style_path else styles
         try:
@@ -245,13 +232,6 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
             yield Done(at, done, total, time.monotonic() - began, fault=error)
         else:
             yield Done(out, done, total, time.monotonic() - began)
-
-
-def _pictures(config, option):
-    try:
-        return list_images(getattr(config, option))
-    except UserError as error:
-        raise UserError(f"--{option.replace('_', '-')}: {error}") from error
 
 
 def _result(config, stylize, content, style_paths, statistics):
@@ -277,38 +257,6 @@ def _read_style(config, path):
     image = read_image(path, background=config.background, max_pixels=config.max_pixels)
     image = center_crop(image) if config.crop else image
     return _image(fit_shorter(image, config.style_size, enlarge=True), f"`{path}`")
-
-
-def _outputs(config, contents, styles):
-    """Every pair's file: {(content, style): path}; a blend's style is None."""
-    content_names, style_names = _names(contents), _names(styles)
-    if config.style_weights:
-        style_names = {None: "blend"}
-    folder, suffix = Path(config.out_path), config.out_format
-    outputs = {
-        (content, style): folder / f"{content_name}_stylized_{style_name}.{suffix}"
-        for content, content_name in content_names.items()
-        for style, style_name in style_names.items()
-    }
-    first = {}
-    for (content, _), path in outputs.items():
-        # `a_stylized_b` in the style of `c` is named as `a` in the style of `b_stylized_c`.
-        if first.setdefault(path, content) != content:
-            raise UserError(f"{first[path]} and {content} would both give `{path}`; rename one.")
-    return outputs
-
-
-def _names(paths):
-    """A short name for each path, no two alike: its stem, with as many folders as it takes."""
-    names = {path: path.stem for path in paths}
-    if len(set(names.values())) < len(paths):
-        root = Path(os.path.commonpath([path.parent for path in paths]))
-        names = {path: "_".join(path.relative_to(root).with_suffix("").parts) for path in paths}
-    if len(set(names.values())) < len(paths):
-        names = {path: f"{name}_{path.suffix[1:]}" for path, name in names.items()}
-    if len(set(names.values())) < len(paths):
-        names = {path: f"{i:04d}_{name}" for i, (path, name) in enumerate(names.items())}
-    return names
 
 
 def _check_memory(config, contents, styles) -> str:

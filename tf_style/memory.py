@@ -51,10 +51,16 @@ def _table(path: Path) -> dict[str, int]:
     return {name: int(number) for name, number, *_ in rows}
 
 
-def check_memory(height: int, width: int, what: str, option: str = "content_size") -> str:
+def check_memory(
+    height: int,
+    width: int,
+    what: str,
+    option: str = "content_size",
+    bytes_per_pixel: int = BYTES_PER_PIXEL,
+) -> str:
     """One sentence on the memory that a picture of this size takes.
 
-        bytes = BASE_BYTES + BYTES_PER_PIXEL * height * width
+        bytes = BASE_BYTES + bytes_per_pixel * height * width
 
     Args:
         height: As the network will see it.
@@ -62,6 +68,7 @@ def check_memory(height: int, width: int, what: str, option: str = "content_size
         what: The picture, for the sentence.
         option: Which option makes it smaller: `content_size`, of the longer side, or
             `style_size`, of the shorter.
+        bytes_per_pixel: Of the method.
 
     Raises:
         UserError: More than the machine has; names the size that fits.
@@ -70,10 +77,10 @@ def check_memory(height: int, width: int, what: str, option: str = "content_size
         >>> check_memory(1000, 1000, "photo.jpg")
         'the largest picture, photo.jpg at 1000x1000, will take about 1.3 GB of memory'
     """
-    needed, available = BASE_BYTES + BYTES_PER_PIXEL * height * width, available_memory()
+    needed, available = BASE_BYTES + bytes_per_pixel * height * width, available_memory()
     what = f"{what} at {width}x{height}"
     if needed > available:
-        scale = (max(available - BASE_BYTES, 0) / BYTES_PER_PIXEL / (height * width)) ** 0.5
+        scale = (max(available - BASE_BYTES, 0) / bytes_per_pixel / (height * width)) ** 0.5
         side = scale * (max if option == "content_size" else min)(height, width)
         # Rounded down: what is free now may be a little less the next time, and the other side is
         # rounded to whole pixels.

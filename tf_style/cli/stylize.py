@@ -3,6 +3,11 @@
     python stylize.py --content-path examples/content --style-path examples/styles --out-path out
     python stylize.py --checkpoint ckpt --content-path photo.jpg --style-path 'paintings/*.jpg'
     python stylize.py --content-path photo.jpg --style-path paintings --style-weights 3,1
+    python stylize.py --method gatys --content-path photo.jpg --style-path painting.jpg
+
+By --method adain, the default, a trained network does it in one pass; by --method gatys the pixels
+of each picture are optimised, which takes minutes and follows the painting more closely. What
+follows is for adain; `stylize.py --method gatys --help` has the other's flags.
 
 Needs no network: a trained model comes with the package. Results are named
 <content>_stylized_<style>.<format>; none is overwritten unless you say so. Ctrl-C ends it after the
@@ -13,13 +18,26 @@ written, 4 out of memory, 130 or 143 stopped by a signal.
 
 import sys
 
-from tf_style.cli import app
+from tf_style.cli import app, gatys
 from tf_style.config import StylizeConfig
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
+    argv = sys.argv if argv is None else argv
+    if _method(argv) == "gatys":
+        return gatys.main(argv)
     return app.run(StylizeConfig, _main, __doc__, argv)
+
+
+def _method(argv):
+    """The value of the last --method, which decides what the other flags are."""
+    method = ""
+    for word, after in zip(argv[1:], [*argv[2:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in ("--method", "-method"):
+            method = value if equals else after
+    return method
 
 
 def _main(config: StylizeConfig) -> int:

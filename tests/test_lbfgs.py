@@ -1,0 +1,175 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_style.lbfgs import lbfgs
+
+RNG = np.random.default_rng(5)
+
+
+def quadratic(n=50, condition=1e3, scale=1.0):
+    """f(x) = sum{ d x**2 } / 2 with curvatures d from 1 to the condition number."""
+    curvatures = tf.constant(np.geomspace(1, condition, n) * scale, "float32")
+    return lambda x: (tf.reduce_sum(curvatures * x**2) / 2, curvatures * x)
+
+
+def rosenbrock(x):
+    """Of Moré, Garbow & Hillstrom 1981, problem 21: pairs (10 (b - a**2))**2 + (1 - a)**2."""
+    a, b = x[::2], x[1::2]
+    bend = b - a**2
+    gradient = tf.stack([-400 * a * bend - 2 * (1 - a), 200 * bend], axis=1)
+    value = tf.reduce_sum(100 * bend**2 + (1 - a) ** 2)
+    return value, tf.reshape(gradient, [-1])
+
+
+def run(function, start, iterations, **options):
+    """States of so many iterations, or up to the one that stops."""
+    found = []
+    for state in itertools.islice(lbfgs(function, np.float32(start), **options), iterations):
+        found.append(state)
+        if state.stopped:
+            break
+    return found
+
+
+def test_rosenbrock_in_many_dimensions():
+    states = run(rosenbrock, np.tile([-1.2, 1], 100), 100)
+    assert states[-1].value < 1e-9 and states[-1].finite
+    np.testing.assert_allclose(states[-1].position, np.ones(200), atol=1e-4)
+
+
+def test_each_pair_of_many_dimensions_from_elsewhere():
+    states = run(rosenbrock, RNG.uniform(-2, 2, 40), 300)
+    np.testing.assert_allclose(states[-1].position, np.ones(40), atol=1e-3)
+
+
+@pytest.mark.parametrize("history", [3, 20])
+def test_ill_conditioned_quadratic(history):
+    states = run(quadratic(), RNG.normal(size=50), 200, history=history)
+    assert states[-1].value < 1e-6 * states[0].value
+    np.testing.assert_allclose(states[-1].position, np.zeros(50), atol=2e-2)
+
+
+def test_an_iteration_costs_one_evaluation():
+    states = run(quadratic(), RNG.normal(size=50), 100)
+    first, last = states[0], states[-1]
+    assert (last.evaluations - first.evaluations) / (len(states) - 1) <= 1.2
+    assert last.evaluations <= 120
+
+
+@pytest.mark.parametrize("function", [quadratic(), rosenbrock])
+def test_the_value_falls_at_every_iteration(function):
+    states = run(function, RNG.normal(size=50), 60)
+    values = np.array([state.value for state in states])
+    # The start is no state of its own.
+    values = np.concatenate([[float(function(tf.zeros(50) + states[0].position)[0])], values[1:]])
+    # All but the last of a run that stops, where there is nothing more to gain.
+    assert np.all(np.diff(values[:-1]) < 0) and values[-1] <= values[-2]
+
+
+def test_the_first_iteration_falls_from_the_start():
+    start = np.float32(RNG.normal(size=50))
+    assert run(quadratic(), start, 1)[0].value < float(quadratic()(start)[0])
+
+
+def test_value_and_counter_are_those_of_the_function():
+    calls, function = tf.Variable(0), quadratic()
+
+    def counted(x):
+        calls.assign_add(1)
+        return function(x)
+
+    for state in run(counted, RNG.normal(size=50), 20):
+        np.testing.assert_allclose(state.value, function(state.position)[0], rtol=1e-4)
+    assert state.evaluations == int(calls)
+
+
+@pytest.mark.parametrize("by", [1e12, 1e-12])
+def test_the_path_does_not_depend_on_the_objectives_unit(by):
+    start = RNG.normal(size=50)
+    expected, found = (run(quadratic(scale=scale), start, 25) for scale in (1, by))
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one.position, other.position, rtol=1e-2, atol=1e-3)
+        np.testing.assert_allclose(by * one.value, other.value, rtol=1e-2)
+
+
+def test_the_path_does_not_depend_on_the_variables_unit():
+    start, by = RNG.normal(size=50), 2.0**10
+    expected = run(quadratic(), start, 25)
+    found = run(quadratic(scale=by**-2), by * start, 25)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(by * one.position, other.position, rtol=1e-2, atol=1e-3 * by)
+
+
+def test_the_first_step_is_a_share_of_the_way_to_zero():
+    """For f = |x|**2 / 2, where f / |g|**2 is a half, the first trial is x - first_step / 2 * x."""
+    points = []
+
+    def function(x):
+        tf.py_function(lambda x: points.append(x.numpy()), [x], [])
+        return tf.reduce_sum(x**2) / 2, x
+
+    start = np.float32([3, -4, 1])
+    run(function, start, 1, first_step=0.1)
+    np.testing.assert_allclose(points[1], 0.95 * start, rtol=1e-5)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 7, 30])
+@pytest.mark.parametrize("function", [quadratic(), rosenbrock])
+def test_a_resumed_run_is_that_without_a_break_bit_for_bit(function, stop):
+    states = run(function, RNG.normal(size=50), 40, history=8)
+    stored = {name: np.asarray(array) for name, array in states[stop].arrays.items()}
+    again = itertools.islice(lbfgs(function, arrays=stored, history=8), len(states) - stop - 1)
+    for expected, found in zip(states[stop + 1 :], again, strict=True):
+        assert np.array_equal(expected.position, found.position)
+        assert expected.value == found.value and expected.evaluations == found.evaluations
+        assert expected.stopped == found.stopped
+
+
+def test_a_function_that_becomes_nan_stops_it_at_a_finite_point():
+    function = quadratic(condition=10)
+
+    def broken(x):
+        value, gradient = function(x)
+        bad = tf.where(value < 1, np.nan, 1.0)
+        return value * bad, gradient * bad
+
+    states = run(broken, np.ones(50), 50)
+    last = states[-1]
+    assert last.stopped and not last.finite and len(states) < 50
+    assert all(state.finite for state in states[:-1])
+    assert np.isfinite(last.position).all() and np.isfinite(last.value) and last.value >= 1
+    np.testing.assert_allclose(last.value, function(last.position)[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["value", "gradient"])
+def test_a_start_that_is_no_number(bad, where):
+    def function(x):
+        value, gradient = quadratic(4)(x)
+        return (value * bad, gradient) if where == "value" else (value, gradient * bad)
+
+    [state] = lbfgs(function, tf.ones(4))
+    assert (state.evaluations, state.stopped, state.finite) == (1, True, False)
+    assert np.array_equal(state.position, np.ones(4)) and state.arrays == {}
+
+
+def test_a_constant_function_is_stopped_at_once():
+    [state] = lbfgs(lambda x: (tf.constant(3.0), tf.zeros_like(x)), tf.ones(4))
+    assert (state.value, state.evaluations, state.stopped, state.finite) == (3, 1, True, True)
+    assert np.array_equal(state.position, np.ones(4))
+
+
+def test_a_start_at_the_minimum():
+    [state] = lbfgs(quadratic(4), tf.zeros(4))
+    assert (state.value, state.evaluations, state.stopped, state.finite) == (0, 1, True, True)
+    assert np.array_equal(state.position, np.zeros(4))
+
+
+def test_it_stops_where_no_step_goes_down_any_more():
+    states = run(lambda x: (1 + quadratic(10, 10)(x)[0], 1 * quadratic(10, 10)(x)[1]), 0.1 *
+                 RNG.normal(size=10), 300)  # fmt: skip
+    assert states[-1].stopped and states[-1].finite and len(states) < 300
+    np.testing.assert_allclose(states[-1].position, np.zeros(10), atol=1e-2)

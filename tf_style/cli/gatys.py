@@ -1,0 +1,76 @@
+r"""Optimise the pixels of photos for the style of paintings: every photo with every painting.
+
+    python stylize.py --method gatys --content-path photo.jpg --style-path painting.jpg
+    python stylize.py --method gatys --content-path photo.jpg --style-path a,b --style-weights 3,1
+    python stylize.py --method gatys --style-path painting.jpg --content-weight 0
+    python stylize.py --method gatys --content-path photo.jpg --style-weight 0 \
+        --content-layers relu3_1
+
+With --content-weight 0 it makes the painting's texture in the photo's size, with --style-weight 0
+the photo as its content layers have kept it. VGG19's weights are downloaded once; --encoder vgg16
+needs no network. Results are named <content>_stylized_<style>.<format>; beside each is a folder
+.progress with the intermediate pictures, the options, and the state to go on from.
+
+Ctrl-C writes the best picture so far, and --resume goes on. Exit codes: 0 all done, 1 some pictures
+could not be used (each is named) and the rest is done, 2 a mistake that you can mend, 3 the numbers
+are not finite, 4 out of memory, 130 or 143 stopped by a signal.
+"""
+
+import sys
+
+from tf_style.cli import app
+from tf_style.config import GatysConfig
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return app.run(GatysConfig, _main, __doc__, argv)
+
+
+def _main(config: GatysConfig) -> int:
+    app.import_tensorflow()
+    from tf_style.painting import paint_folder
+
+    faults, written, total, task, said = {}, 0, 0, None, 0
+    with app.Interrupt("this step") as interrupt, app.progress_bar("evaluations") as bar:
+        app.say(bar, app.machine(config.precision))
+        for record in paint_folder(config, interrupt):
+            total = record.total
+            if record.note:
+                app.say(bar, record.note)
+            if record.fault and record.path not in faults:
+                faults[record.path] = record.fault
+                named = str(record.path) in str(record.fault)
+                app.say(bar, str(record.fault) if named else f"{record.path}: {record.fault}")
+            now = record.iterate
+            if now is None:
+                continue
+            text = _sentence(now)
+            if task is None:
+                task = bar.add_task("", total=config.max_evaluations, text="")
+            bar.update(task, description=record.path.name, completed=now.evaluations, text=text)
+            # Without a terminal there is no bar: a line now and then.
+            every = config.save_every or config.max_evaluations
+            if not sys.stderr.isatty() and now.evaluations // every != said:
+                said = now.evaluations // every
+                app.say(bar, f"{now.evaluations}/{config.max_evaluations} evaluations, {text}")
+            if record.finished:
+                written += 1
+                app.say(bar, f"{record.number}/{total} {record.path} {now.seconds:.0f} s")
+        if interrupt():
+            app.say(bar, "stopped; the picture so far is written, and the same command with "
+                    "--resume goes on")  # fmt: skip
+            return 128 + interrupt.signal
+        app.say(bar, f"{written} written to {config.out_path}")
+    if faults and not written:
+        return min(app.code_of(fault) for fault in faults.values())
+    return app.SOME_FAILED if faults else app.OK
+
+
+def _sentence(now) -> str:
+    """The loss's parts, and the time left once it can be told."""
+    parts = f"loss {now.loss:.4g} = content {now.content:.3g} + style {now.style:.3g}"
+    parts += f" + tv {now.tv:.3g}" if now.tv else ""
+    if now.evaluations < 8 or now.done >= 1:
+        return parts
+    return f"{parts}, {app.time_left(now.seconds * (1 / now.done - 1))}"

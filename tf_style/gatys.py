@@ -1,0 +1,312 @@
+"""Gatys et al.: optimise the pixels, coarse to fine, as a generator of iterates."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from tf_style.adam import adam
+from tf_style.config import GatysConfig, weighted
+from tf_style.encoder import VGGEncoder, build_encoder, layers_up_to
+from tf_style.errors import NonFiniteError, UserError
+from tf_style.images import read_image
+from tf_style.layout import resize, scaled_size
+from tf_style.lbfgs import lbfgs
+from tf_style.losses import STYLE_LOSSES
+from tf_style.objective import LossWeights, Objective
+from tf_style.precision import compute_dtype
+
+__all__ = ["Iterate", "gatys", "loss_weights", "plan"]
+
+# Under 32 px a side relu5_1 has two positions or one.
+MIN_SIDE = 32
+
+# Scales are the default from this longer side on, and the coarsest has at least this one.
+COARSE_TO_FINE, COARSEST = 512, 128
+
+# A first step that ends in numbers that are not finite is tried once more with a smaller one.
+FIRST_STEP, SMALLER_STEP = 0.1, 0.001
+
+# Less than half a level of 8 bits is no movement.
+MOVED = 0.5 / 255
+
+
+@dataclasses.dataclass(frozen=True)
+class Iterate:
+    """An image on its way.
+
+    Args:
+        image: `(height, width, 3)` in [0, 1], at the size of its scale.
+        evaluations: Made so far, over all scales.
+        scale: Number of the scale, from 1.
+        content: The content part of the loss at the image.
+        style: The style part.
+        tv: The total variation's.
+        done: Share of the whole work, by pixels evaluated.
+        seconds: Since the start, or since it was resumed.
+        last: Whether nothing comes after it.
+        note: A sentence for the user, where there is something to say.
+        state: Arrays to go on from, by name.
+    """
+
+    image: np.ndarray
+    evaluations: int
+    scale: int
+    content: float
+    style: float
+    tv: float
+    done: float
+    seconds: float
+    last: bool
+    note: str
+    state: dict
+
+    @property
+    def loss(self) -> float:
+        """Content, style and total variation in sum."""
+        return self.content + self.style + self.tv
+
+
+def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tuple]:
+    """Height, width and evaluations of every scale, coarse to fine.
+
+    Each scale has twice the size of the one before and the same number of evaluations, so that a
+    coarse one costs a quarter of the next; the finest takes the remainder.
+
+    Args:
+        height: Of the finest.
+        width: Of the finest.
+        scales: How many; 0: for pictures of 512 px and more as many as leave the coarsest a
+            longer side of 128 px or more, else one.
+        max_evaluations: In all.
+
+    Raises:
+        UserError: A side of less than 32 px.
+
+    Example:
+        >>> plan(384, 512, 0, 500)
+        [(96, 128, 166), (192, 256, 166), (384, 512, 168)]
+    """
+    longer, shorter = max(height, width), min(height, width)
+    if shorter < MIN_SIDE:
+        raise UserError(
+            f"The photo is {width}x{height} here: both sides must be {MIN_SIDE} px or more; "
+            "use a larger --content-size."
+        )
+    if not scales:
+        scales = 1
+        while longer >= COARSE_TO_FINE and longer / 2**scales >= COARSEST:
+            scales += 1
+    while scales > 1 and (shorter / 2 ** (scales - 1) < MIN_SIDE or scales > max_evaluations):
+        scales -= 1
+    each = max_evaluations // scales
+    sizes = [scaled_size(height, width, longer=round(longer / 2**k)) for k in range(scales)][::-1]
+    return [
+        (h, w, each if k < scales - 1 else max_evaluations - each * (scales - 1))
+        for k, (h, w) in enumerate(sizes)
+    ]
+
+
+def loss_weights(config: GatysConfig, factors: dict[str, float]) -> LossWeights:
+    """What each layer and style loss counts with the encoder's normalised layers.
+
+    A layer that is `factor` times the raw one has factor**degree times its loss, so
+
+        weight = weight for raw VGG / factor**degree
+
+    Args:
+        config: Its weights, and whether they are meant for raw VGG.
+        factors: Of every layer, from `build_encoder`.
+
+    Example:
+        >>> config = GatysConfig(style_layers=("relu1_1", "relu2_1:3"), style_weight=8)
+        >>> loss_weights(config, {}).style
+        {('relu1_1', 'gram'): 2.0, ('relu2_1', 'gram'): 6.0}
+    """
+    raw = config.weights_for == "raw"
+
+    def converted(weight, layer, degree):
+        return weight / factors[layer] ** degree if raw else weight
+
+    content = weighted(config.content_layers)
+    style, kernels = weighted(config.style_layers), weighted(config.style_loss)
+    degrees = {name: loss.degree if loss else 0 for name, loss in STYLE_LOSSES.items()}
+    return LossWeights(
+        {k: converted(config.content_weight * w, k, 2) for k, w in content.items()},
+        {
+            (layer, name): converted(config.style_weight * w * share, layer, degrees[name])
+            for layer, w in style.items()
+            for name, share in kernels.items()
+        },
+        config.tv_weight,
+    )
+
+
+def encoder_for(config: GatysConfig) -> tuple[VGGEncoder, LossWeights]:
+    """The encoder up to the deepest layer that counts, and the weights that go with it."""
+    named = (*weighted(config.content_layers), *weighted(config.style_layers))
+    layers_up_to(config.encoder, list(named))  # Names all that are known, if one is not.
+    wanted = loss_weights(dataclasses.replace(config, weights_for="normalised"), {}).layers
+    encoder, factors, _ = build_encoder(
+        config.encoder,
+        wanted,
+        config.encoder_weights,
+        expected_sha256=config.encoder_sha256,
+        padding=config.padding,
+        pooling=config.pooling,
+        compute_dtype=compute_dtype(config.precision),
+    )
+    return encoder, loss_weights(config, factors)
+
+
+def gatys(
+    content: np.ndarray,
+    styles: list[np.ndarray],
+    config: GatysConfig,
+    *,
+    shares: list[float] = (),
+    content_masks: list[np.ndarray] = (),
+    style_masks: list[np.ndarray] = (),
+    state: dict | None = None,
+) -> Iterator[Iterate]:
+    """Optimise an image's pixels for the content of one picture and the style of others.
+
+    The loss is `Objective`'s. Each scale starts from the result of the one before, enlarged; the
+    paper has one scale (its authors have two, in Gatys et al. 2017).
+
+    Args:
+        content: Image `(height, width, 3)` in [0, 1]; the result has its size.
+        styles: Images at the size that goes with the content's.
+        config: Weights, layers, optimiser, scales.
+        shares: How much each style counts; empty: all alike.
+        content_masks: Regions `(height, width)` in [0, 1] of the content.
+        style_masks: As many of the one style.
+        state: An iterate's, to go on from; all else must be the same.
+
+    Raises:
+        UserError: A picture under 32 px, an empty region, or nothing to optimise.
+        NonFiniteError: The loss is not finite, even with a smaller first step.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> photo, painting = rng.random((2, 40, 40, 3)).astype("float32")
+        >>> config = GatysConfig(encoder="vgg16", style_layers=("relu1_1",),
+        ...                      content_layers=("relu2_1",), max_evaluations=12)
+        >>> iterates = list(gatys(photo, [painting], config))
+        >>> iterates[-1].image.shape, iterates[-1].loss < iterates[0].loss
+        ((40, 40, 3), True)
+
+    References: https://doi.org/10.1109/CVPR.2016.265, https://arxiv.org/abs/1611.07865
+    """
+    stages = plan(*content.shape[:2], config.scales, config.max_evaluations)
+    for style in styles:
+        if min(style.shape[:2]) < MIN_SIDE:
+            raise UserError(
+                f"A painting is {style.shape[1]}x{style.shape[0]} here: both sides must be "
+                f"{MIN_SIDE} px or more; use a larger --style-size."
+            )
+    began = time.monotonic()
+    encoder, weights = encoder_for(config)
+    shares = shares or [1.0] * len(styles)
+    work = [h * w * n for h, w, n in stages]
+    stage = int(state["stage"]) if state else 0
+    image = None if state else _start(content, styles, config, stages[0][:2])
+    for k in range(stage, len(stages)):
+        height, width, budget = stages[k]
+        ratio = height / content.shape[0], width / content.shape[1]
+        sized = [_scaled(style, ratio) for style in styles]
+        objective = Objective(
+            encoder,
+            resize(content, height, width),
+            list(zip(sized, shares, strict=True)),
+            weights,
+            [_mask(mask, height, width) for mask in content_masks],
+            [_mask(mask, *sized[0].shape[:2]) for mask in style_masks],
+            config.seed,
+        )
+        before = sum(n for *_, n in stages[:k])
+        if state:
+            start, used = np.asarray(state["start"]), int(state["used"])
+            tried = int(state["tried"])
+            optimizer = _optimizer(config, objective, None, state["optimizer"])
+            state = None
+        else:
+            start, used, tried = resize(image, height, width).reshape(-1), 0, 0
+            optimizer = _optimizer(config, objective, start)
+        best, finished = start, False
+        while not finished:
+            found = next(optimizer)
+            note, evaluations = "", used + found.evaluations
+            best = found.position
+            if found.stopped and found.finite and tried == 0 and found.evaluations > 1:
+                # The history misleads it: steepest descent from here, once.
+                used, tried = evaluations, 1
+                optimizer = _optimizer(config, objective, best)
+            elif found.stopped and not found.finite:
+                if tried == 2:
+                    raise NonFiniteError(
+                        f"The loss is not finite after {before + evaluations} evaluations, nor "
+                        "with a smaller first step; lower --style-weight or --content-weight, or "
+                        "use --precision float32."
+                    )
+                used, tried = evaluations, 2
+                optimizer = _optimizer(config, objective, best, first_step=SMALLER_STEP)
+                note = "the loss was not finite: once more from the best, with a smaller step"
+            elif found.stopped:
+                finished = True
+            finished = finished or evaluations >= budget
+            pixels = np.asarray(best).reshape(height, width, 3)
+            image = np.clip(pixels, 0, 1)
+            last = finished and k == len(stages) - 1
+            if last and np.abs(pixels.reshape(-1) - start).max() < MOVED:
+                raise UserError(
+                    f"The picture did not move in {before + evaluations} evaluations: its start "
+                    "already is what the loss asks for; use another --init, or other weights."
+                )
+            parts = objective.last_parts.numpy()
+            if not np.isclose(parts.sum(), found.value, rtol=1e-4):
+                parts = objective.parts(pixels[None]).numpy()
+            done = (sum(work[:k]) + min(evaluations / budget, 1) * work[k]) / sum(work)
+            stored = {"stage": k, "used": used, "tried": tried, "start": start}
+            yield Iterate(
+                image,
+                before + evaluations,
+                k + 1,
+                *map(float, parts),
+                done=1.0 if last else done,
+                seconds=time.monotonic() - began,
+                last=last,
+                note=note,
+                # A new optimiser has no arrays: what is stored goes on from before it.
+                state=stored | {"optimizer": found.arrays} if not note and found.arrays else {},
+            )
+
+
+def _optimizer(config, objective, start, arrays=None, first_step=FIRST_STEP):
+    if config.optimizer == "adam":
+        rate = config.learning_rate * (first_step / FIRST_STEP)
+        return adam(objective, start, arrays=arrays, learning_rate=rate)
+    return lbfgs(objective, start, arrays=arrays, history=config.history, first_step=first_step)
+
+
+def _start(content, styles, config, size):
+    """The image to begin with, at the coarsest size."""
+    init = config.init or ("content" if config.content_weight and config.style_weight else "noise")
+    if init == "noise":
+        # Around grey, as strong as a photo's contrast.
+        noise = np.random.default_rng(config.seed).normal(0.5, 0.15, (*size, 3))
+        return np.clip(noise, 0, 1).astype("float32")
+    if init in ("content", "style"):
+        return resize(content if init == "content" else styles[0], *size)
+    return resize(read_image(init), *size)
+
+
+def _scaled(style, ratio):
+    """A painting smaller by as much as the photo is, no side under the least."""
+    ratio = max(*ratio, MIN_SIDE / min(style.shape[:2]))
+    return resize(style, *(max(MIN_SIDE, round(side * ratio)) for side in style.shape[:2]))
+
+
+def _mask(mask, height, width):
+    return resize(np.repeat(np.float32(mask)[..., None], 3, axis=-1), height, width)[..., 0]

@@ -1,0 +1,104 @@
+"""Which results a run of `stylize.py` makes, and how they are named."""
+
+import os
+from pathlib import Path
+
+from tf_style.config import GatysConfig, StylizeConfig
+from tf_style.errors import UserError
+from tf_style.images import check_output, list_images
+
+__all__ = ["outputs_of", "pictures_of"]
+
+
+def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
+    """The pictures that an option names; a fault names the flag.
+
+    Args:
+        config: Of the run.
+        option: `content_path` or `style_path`.
+    """
+    try:
+        return list_images(getattr(config, option))
+    except UserError as error:
+        raise UserError(f"--{option.replace('_', '-')}: {error}") from error
+
+
+def outputs_of(
+    config: StylizeConfig | GatysConfig,
+    contents: list[Path],
+    styles: list[Path],
+    unfinished: str = "",
+) -> tuple[int, dict[tuple[Path, Path | None], Path]]:
+    """How many results there are in all, and the files of those that are to be made.
+
+    Every photo with every painting, or with the blend of all where there are weights: its style is
+    None. All names are checked before any work.
+
+    Args:
+        config: Of the run.
+        contents: The photos.
+        styles: The paintings.
+        unfinished: Ending of the file beside a result that says that it is not finished: such a
+            result counts as none if the run is to be resumed.
+
+    Raises:
+        UserError: Results that exist, two of one name, names that cannot be written, or not as
+            many weights as styles.
+    """
+    if config.style_weights and len(config.style_weights) != len(styles):
+        raise UserError(
+            f"`style_weights` needs one number for each of the {len(styles)} styles. "
+            f"Received: {len(config.style_weights)}"
+        )
+    outputs = _outputs(config, contents, styles)
+    begun = [key for key, path in outputs.items() if os.path.lexists(f"{path}{unfinished}")]
+    resumed = begun if unfinished and config.resume else []
+    if unfinished and begun and not resumed and not config.overwrite:
+        raise UserError(
+            f"`{outputs[begun[0]]}` was begun and not finished: --resume goes on with it, "
+            "--overwrite begins anew."
+        )
+    exist = [key for key, path in outputs.items() if os.path.lexists(path) and key not in resumed]
+    # What is finished is not made again by a run that goes on.
+    leave = config.skip_existing or bool(unfinished and config.resume)
+    if exist and not config.overwrite and not leave:
+        raise UserError(
+            f"{len(exist)} of {len(outputs)} results exist already, such as "
+            f"`{outputs[exist[0]]}`; give --overwrite, --skip-existing or another --out-path."
+        )
+    todo = {key: path for key, path in outputs.items() if not leave or key not in exist}
+    for key, path in todo.items():
+        check_output(path, config.overwrite or key in resumed)
+    return len(outputs), todo
+
+
+def _outputs(config, contents, styles):
+    """Every pair's file: {(content, style): path}; a blend's style is None."""
+    content_names, style_names = _names(contents), _names(styles)
+    if config.style_weights:
+        style_names = {None: "blend"}
+    folder, suffix = Path(config.out_path), config.out_format
+    outputs = {
+        (content, style): folder / f"{content_name}_stylized_{style_name}.{suffix}"
+        for content, content_name in content_names.items()
+        for style, style_name in style_names.items()
+    }
+    first = {}
+    for (content, _), path in outputs.items():
+        # `a_stylized_b` in the style of `c` is named as `a` in the style of `b_stylized_c`.
+        if first.setdefault(path, content) != content:
+            raise UserError(f"{first[path]} and {content} would both give `{path}`; rename one.")
+    return outputs
+
+
+def _names(paths):
+    """A short name for each path, no two alike: its stem, with as many folders as it takes."""
+    names = {path: path.stem for path in paths}
+    if len(set(names.values())) < len(paths):
+        root = Path(os.path.commonpath([path.parent for path in paths]))
+        names = {path: "_".join(path.relative_to(root).with_suffix("").parts) for path in paths}
+    if len(set(names.values())) < len(paths):
+        names = {path: f"{name}_{path.suffix[1:]}" for path, name in names.items()}
+    if len(set(names.values())) < len(paths):
+        names = {path: f"{i:04d}_{name}" for i, (path, name) in enumerate(names.items())}
+    return names

@@ -1,0 +1,291 @@
+"""A folder of pictures by Gatys' method: results, intermediate pictures, states to go on from.
+
+Beside `result.jpg` stands the folder `result.jpg.progress`: `config.json` with all that makes the
+result again, the intermediate pictures `00050.jpg`, `00100.jpg`, ..., and `state.npz` as long as it
+is unfinished.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tf_style.config import GatysConfig, weighted
+from tf_style.encoder import layers_up_to
+from tf_style.errors import NonFiniteError, UserError
+from tf_style.gatys import MIN_SIDE, Iterate, gatys, plan
+from tf_style.images import check_output, probe, read_image, to_uint8, write_image
+from tf_style.layout import concat, fit_longer, fit_shorter, resize, scaled_size
+from tf_style.memory import check_memory
+from tf_style.ops import match_color, preserve_luma
+from tf_style.outputs import outputs_of, pictures_of
+from tf_style.weights import write_atomically, write_npz
+
+__all__ = ["Painted", "paint_folder"]
+
+PROGRESS = ".progress"
+STATE = f"{PROGRESS}/state.npz"
+
+# Peak of encoder and gradient above the libraries' own: with 20 pairs of history, which the
+# estimate counts apart, 3950 bytes a pixel were measured from 128 to 512 px (VGG16 to relu5_1).
+BYTES_PER_PIXEL = 3600
+
+# Frames of an animation: pictures a second, the longer side, and how long the result stays.
+FRAMES_PER_SECOND, FRAME_SIZE, LAST_SECONDS = 10, 512, 2
+
+# Options that may change between a run and the one that goes on with it.
+FREE = {"max_evaluations", "max_pixels", "out_path", "quality", "save_every", "animation", "resume",
+        "overwrite", "skip_existing", "content_path", "style_path", "concat"}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Painted:
+    """How far the work is: an iterate of one picture, a result, a fault or a note.
+
+    Args:
+        path: The result's file, or what a fault is about.
+        number: Of the picture, from 1.
+        total: Pictures in all.
+        iterate: Where the picture stands; None for notes and faults.
+        finished: Whether its file is written and final.
+        fault: What went wrong.
+        note: A sentence for the user.
+    """
+
+    path: Path | None
+    number: int
+    total: int
+    iterate: Iterate | None = None
+    finished: bool = False
+    fault: Exception | None = None
+    note: str = ""
+
+
+def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Painted]:
+    """Optimise every photo for every painting's style, into a folder.
+
+    Names, formats, sizes and memory are checked before any work. A picture that cannot be read is
+    named and left out, the rest is done. Every `save_every` evaluations, and when it is asked to
+    stop, the picture so far and the state to go on from are written.
+
+    Args:
+        config: All of it.
+        should_stop: Asked after every iteration.
+
+    Yields:
+        A record for each iterate, result, fault and note.
+
+    Raises:
+        UserError: Something the user can mend, before any work.
+    """
+    contents, styles = (pictures_of(config, name) for name in ("content_path", "style_path"))
+    total, todo = outputs_of(config, contents, styles, STATE)
+    if config.style_mask and len(styles) > 1:
+        raise UserError(f"`style_mask` is of one painting. Received: {len(styles)} paintings")
+    if config.animation:
+        if total > 1:
+            raise UserError(f"`animation` is one file, but {total} pictures would be made.")
+        _check_animation(config)
+    layers_up_to(config.encoder, [*weighted(config.content_layers), *weighted(config.style_layers)])
+    if skipped := total - len(todo):
+        yield Painted(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
+    if todo and (estimate := _check_memory(config, [content for content, _ in todo])):
+        yield Painted(None, 0, total, note=estimate)
+
+    for number, ((content_path, style_path), out) in enumerate(todo.items(), skipped + 1):
+        at, used = content_path, [style_path] if style_path else styles
+        try:
+            content = fit_longer(_read(config, content_path), config.content_size)
+            pictures = []
+            for at in used:
+                pictures.append(_style(config, _read(config, at), content))
+            at = out
+            for iterate in _paint(config, content, pictures, out, should_stop):
+                yield Painted(out, number, total, iterate, note=iterate.note)
+                if should_stop():
+                    return
+        except (UserError, NonFiniteError) as error:
+            yield Painted(at, number, total, fault=error)
+        else:
+            yield Painted(out, number, total, iterate, finished=True)
+
+
+def _paint(config, content, styles, out, should_stop):
+    """One picture from its first iterate, or its stored state, to its result."""
+    content_masks = [_mask(config, path, content) for path in config.content_mask]
+    style_masks = [_mask(config, path, styles[0]) for path in config.style_mask]
+    matched = styles
+    if config.preserve_color == "match":
+        matched = [match_color(style, content) for style in styles]
+    about = _about(config, [content, *styles, *content_masks, *style_masks])
+    folder = Path(f"{out}{PROGRESS}")
+    state = _read_state(folder, about) if config.resume else None
+    if state is None and folder.exists():
+        shutil.rmtree(folder)
+
+    def result(image):
+        image = resize(image, *content.shape[:2])
+        if not np.isfinite(image).all():
+            raise NonFiniteError("The picture has NaN or infinity, so it is not written.")
+        image = preserve_luma(image, content) if config.preserve_color == "luma" else image
+        return image
+
+    saved = None
+    for iterate in gatys(
+        content, matched, config, shares=list(config.style_weights),
+        content_masks=content_masks, style_masks=style_masks, state=state,
+    ):  # fmt: skip
+        stop, first = should_stop() and not iterate.last, not folder.exists()
+        period = iterate.evaluations // config.save_every if config.save_every else 0
+        if config.save_every and iterate.state and (period != saved or stop):
+            saved = period
+            image = result(iterate.image)
+            frame = folder / f"{iterate.evaluations:05d}.jpg"
+            write_image(frame, image, quality=config.quality, overwrite=True)
+            if first:
+                write_atomically(folder / "config.json", json.dumps(about, indent=2).encode())
+            if not iterate.last:
+                write_npz(folder / "state.npz", _flat(iterate.state))
+        if iterate.last or stop:
+            image = result(iterate.image)
+            image = concat([content, *styles, image]) if config.concat else image
+            replace = config.overwrite or config.resume
+            write_image(out, image, quality=config.quality, overwrite=replace)
+        if iterate.last:
+            if config.save_every:
+                write_image(folder / f"{iterate.evaluations:05d}.jpg", result(iterate.image),
+                            quality=config.quality, overwrite=True)  # fmt: skip
+            if config.animation:
+                _animate(config, sorted(folder.glob("*.jpg")))
+            (folder / "state.npz").unlink(missing_ok=True)
+        yield iterate
+
+
+def _flat(state):
+    arrays = {f"optimizer/{name}": np.asarray(x) for name, x in state["optimizer"].items()}
+    return arrays | {name: np.asarray(state[name]) for name in ("stage", "used", "tried", "start")}
+
+
+def _read_state(folder, about):
+    """The arrays of an unfinished picture, if there are any and they belong to these options."""
+    path = folder / "state.npz"
+    if not path.exists():
+        return None
+    try:
+        stored = json.loads((folder / "config.json").read_text())
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"`{folder}` cannot be gone on from: {error}; use --overwrite.") from error
+    changed = [key for key in about if stored.get(key) != about[key]]
+    if changed:
+        raise UserError(
+            f"`{folder}` was begun with another {changed[0]}: "
+            f"{stored.get(changed[0])!r}, now {about[changed[0]]!r}; use --overwrite to begin anew."
+        )
+    optimizer = {k.removeprefix("optimizer/"): v for k, v in arrays.items() if "/" in k}
+    return {k: v for k, v in arrays.items() if "/" not in k} | {"optimizer": optimizer}
+
+
+def _about(config, images):
+    """What a picture depends on: the options, and a digest of the pixels that go in."""
+    options = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes())
+    return json.loads(json.dumps(options)) | {"pictures": digest.hexdigest()}
+
+
+def _read(config, path):
+    return read_image(path, background=config.background, max_pixels=config.max_pixels)
+
+
+def _style(config, image, content):
+    if config.style_size:
+        return fit_shorter(image, config.style_size, enlarge=True)
+    longer = max(MIN_SIDE, round(max(content.shape[:2]) * config.style_scale))
+    return fit_longer(image, longer, enlarge=True)
+
+
+def _mask(config, path, image):
+    """A mask at its picture's size; its shape must be the picture's, but for rounding."""
+    mask = _read(config, path).mean(axis=-1)
+    (height, width), (h, w) = image.shape[:2], mask.shape
+    if abs(h * width - w * height) > 0.02 * max(h * width, w * height):
+        raise UserError(
+            f"The mask `{path}` of {w}x{h} does not go with a picture of {width}x{height}: their "
+            "shapes must be alike."
+        )
+    mask = resize(np.repeat(mask[..., None], 3, axis=-1), height, width)[..., 0]
+    if not mask.max() > 0.5:
+        raise UserError(f"The mask `{path}` has no white: its region is empty.")
+    return mask
+
+
+def _check_memory(config, contents):
+    """Refuse what will not fit and what is too small, from headers alone."""
+    sizes = []
+    for path in contents:
+        try:
+            info = probe(path, config.max_pixels)
+        except UserError:
+            continue  # Named when its turn comes.
+        size = scaled_size(info.height, info.width, longer=config.content_size)
+        plan(*size, config.scales, config.max_evaluations)
+        sizes.append((*size, str(path)))
+    if not sizes:
+        return ""
+    height, width, path = max(sizes, key=lambda size: size[0] * size[1])
+    # Steps and gradient changes, and the two passes over them.
+    history = 4 * config.history * 12 if config.optimizer == "lbfgs" else 0
+    return check_memory(height, width, path, bytes_per_pixel=BYTES_PER_PIXEL + history)
+
+
+def _check_animation(config):
+    path = Path(config.animation)
+    if path.suffix.lower() == ".mp4":
+        _av()
+    if path.exists() and not (config.overwrite or config.resume):
+        raise UserError(f"`{path}` exists already. Give another name, or --overwrite.")
+    check_output(path.with_suffix(".png"), overwrite=True)
+
+
+def _av():
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(
+            "An .mp4 needs PyAV: pip install 'tf_style[video]', or give a .gif."
+        ) from error
+    return av
+
+
+def _animate(config, frames):
+    """The intermediate pictures as a film, written whole."""
+    images = [read_image(frame) for frame in frames]
+    height, width = scaled_size(*images[-1].shape[:2], longer=FRAME_SIZE)
+    # Video codecs halve the colour's sides.
+    height, width = height // 2 * 2, width // 2 * 2
+    pictures = [to_uint8(resize(image, height, width)) for image in images]
+    data = io.BytesIO()
+    if config.animation.lower().endswith(".gif"):
+        times = [1000 // FRAMES_PER_SECOND] * (len(pictures) - 1) + [1000 * LAST_SECONDS]
+        first, *rest = map(Image.fromarray, pictures)
+        first.save(data, "gif", save_all=True, append_images=rest, duration=times, loop=0)
+    else:
+        av = _av()
+        with av.open(data, "w", format="mp4") as film:
+            stream = film.add_stream("libx264", rate=FRAMES_PER_SECOND)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for picture in pictures + pictures[-1:] * (FRAMES_PER_SECOND * LAST_SECONDS):
+                film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            film.mux(stream.encode())
+    path = Path(config.animation)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, data.getvalue())
