@@ -5,10 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tf_style.config import StylizeConfig, TrainConfig, from_dict
+from tf_style.config import (
+    PRESETS,
+    STYLE_LOSS_NAMES,
+    GatysConfig,
+    StylizeConfig,
+    TrainConfig,
+    from_dict,
+    weighted,
+)
 from tf_style.errors import UserError
 
-CONFIGS = [TrainConfig, StylizeConfig]
+CONFIGS = [TrainConfig, StylizeConfig, GatysConfig]
 FIELDS = [
     pytest.param(config, field, id=f"{config.__name__}.{field.name}")
     for config in CONFIGS
@@ -52,6 +60,28 @@ def test_stylize_defaults():
     assert (config.style_size, config.alpha, config.passes) == (512, 1.0, 1)
     assert (config.content_size, config.preserve_color, config.style_weights) == (1024, "none", ())
     assert not (config.overwrite or config.skip_existing or config.crop or config.concat)
+
+
+# Of https://doi.org/10.1109/CVPR.2016.265, sections 2 and 3.
+GATYS = {
+    "encoder": "vgg19",
+    "pooling": "avg",
+    "content_layers": ("relu4_2",),
+    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+    "style_loss": ("gram",),
+    "style_weight": 1000.0,  # alpha / beta = 1e-3
+    "content_weight": 1.0,
+    "tv_weight": 0.0,
+    "weights_for": "normalised",
+    "optimizer": "lbfgs",
+    "content_size": 512,
+    "style_scale": 1.0,  # "we always resized the image to the same size"
+}
+
+
+def test_gatys_defaults_are_the_papers():
+    config = GatysConfig()
+    assert {name: getattr(config, name) for name in GATYS} == GATYS
 
 
 @pytest.mark.parametrize("config, field", FIELDS)
@@ -126,11 +156,98 @@ def test_choices(config, field):
         (TrainConfig, {"val_style_path": "a"}, "are given together"),
         (StylizeConfig, {"overwrite": True, "skip_existing": True}, "exclude each other"),
         (StylizeConfig, {"style_weights": (0, 0)}, r"are all zero. Received: \(0, 0\)"),
+        (GatysConfig, {"overwrite": True, "skip_existing": True}, "`overwrite` excludes"),
+        (GatysConfig, {"overwrite": True, "resume": True}, "`overwrite` excludes"),
+        (GatysConfig, {"style_weights": (0, 0)}, r"are all zero. Received: \(0, 0\)"),
+        (GatysConfig, {"style_loss": ("gram", "cosine:2")}, "`style_loss` must be one of gram, "
+         "polynomial, linear, moments, gaussian. Received: 'cosine'"),
+        (GatysConfig, {"style_loss": ()}, "`style_loss` needs a weight above 0. Received: none"),
+        (GatysConfig, {"content_layers": ("relu1_1:x",)}, "`content_layers` takes name:weight, 0 "
+         "or more. Received: 'relu1_1:x'"),
+        (GatysConfig, {"style_layers": ("relu1_1", "relu1_1:2")}, "`style_layers` names one twice."
+         " Received: relu1_1,relu1_1:2"),
+        (GatysConfig, {"content_weight": 0, "style_weight": 0}, "are both zero"),
+        (GatysConfig, {"content_mask": ("a.png",)}, "go in pairs. Received: 1 and 0"),
+        (GatysConfig, {"content_mask": ("a",), "style_mask": ("b",), "style_weights": (1, 2)},
+         "`style_mask` is of one painting"),
+        (GatysConfig, {"animation": "a.webm"}, "ends in .gif or .mp4. Received: a.webm"),
+        (GatysConfig, {"animation": "a.gif", "save_every": 0}, "`save_every`, which is 0"),
     ],
 )  # fmt: skip
 def test_options_that_do_not_go_together(config, values, message):
     with pytest.raises(UserError, match=message):
         config(**values)
+
+
+@pytest.mark.parametrize("animation", ["a.gif", "a b/C.MP4"])
+def test_gatys_options_that_go_together(animation):
+    config = GatysConfig(animation=animation, style_mask=("a",), content_mask=("b",), resume=True,
+                         skip_existing=True, content_weight=0)  # fmt: skip
+    assert config.animation == animation
+
+
+@pytest.mark.parametrize(
+    "items, expected",
+    [
+        (("a",), {"a": 1}),
+        (("a", "b"), {"a": 0.5, "b": 0.5}),
+        (("b:3", "a"), {"b": 0.75, "a": 0.25}),
+        (("a:1e-9", "b:3e-9"), {"a": 0.25, "b": 0.75}),
+        (("a:0", "b:2"), {"a": 0, "b": 1}),
+        (("a:",), {"a": 1}),
+    ],
+)
+def test_weighted(items, expected):
+    found = weighted(items)
+    assert found == pytest.approx(expected) and list(found) == list(expected)
+
+
+@pytest.mark.parametrize(
+    "items, message",
+    [
+        ((), "`what` needs a weight above 0. Received: none"),
+        (("a:0", "b:0"), "`what` needs a weight above 0. Received: a:0,b:0"),
+        (("a", "a"), "`what` names one twice. Received: a,a"),
+        *(((f"a:{bad}",), f"`what` takes name:weight, 0 or more. Received: 'a:{bad}'")
+          for bad in ("x", "-1", "nan", "inf", "1:2")),
+    ],
+)  # fmt: skip
+def test_weighted_says_what_is_wrong(items, message):
+    with pytest.raises(UserError, match=message):
+        weighted(items, "what")
+
+
+def test_names_of_the_style_losses_are_the_losses():
+    from tf_style.losses import STYLE_LOSSES
+
+    assert set(STYLE_LOSS_NAMES) == set(STYLE_LOSSES)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_sets_what_is_not_given(preset):
+    values, default = PRESETS[preset], GatysConfig()
+    config = from_dict(GatysConfig, {"preset": preset, "seed": 3})
+    for field in dataclasses.fields(GatysConfig):
+        given = {"preset": preset, "seed": 3} | values
+        assert getattr(config, field.name) == given.get(field.name, getattr(default, field.name))
+    for name in values:
+        other = {"weights_for": "normalised", "pooling": "avg", "padding": "reflect",
+                 "init": "style", "style_layers": ("relu1_1",)}.get(name, 2)  # fmt: skip
+        config = from_dict(GatysConfig, {"preset": preset, name: other})
+        assert getattr(config, name) == other
+
+
+def test_weights_of_the_notebook_are_a_thousand_by_channels_squared():
+    """Times the mean squared difference of Grams, which is 4 E_l."""
+    config = from_dict(GatysConfig, {"preset": "notebook"})
+    for layer, share in weighted(config.style_layers).items():
+        channels = 64 * 2 ** min(int(layer[4]) - 1, 3)
+        assert config.style_weight * share == pytest.approx(4 * 1e3 / channels**2)
+
+
+def test_an_unknown_preset():
+    with pytest.raises(UserError, match="`preset` must be one of paper, notebook, jcjohnson. Rec"):
+        from_dict(GatysConfig, {"preset": "best"})
 
 
 @pytest.mark.parametrize(
@@ -139,6 +256,9 @@ def test_options_that_do_not_go_together(config, values, message):
         TrainConfig(),
         TrainConfig(style_layers=("relu1_1",), seed=7, content_path="a b", overwrite=True),
         StylizeConfig(style_weights=(3.0, 0.5), alpha=0.25, concat=True),
+        GatysConfig(),
+        GatysConfig(style_layers=("relu1_1:0.5",), style_weights=(1.0, 2.0), init="a b.png"),
+        from_dict(GatysConfig, {"preset": "jcjohnson", "tv_weight": 0.0}),
     ],
 )
 def test_round_trip_through_json(config):

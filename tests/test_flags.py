@@ -5,10 +5,10 @@ import pytest
 from absl import flags as absl_flags
 
 from tf_style import flags
-from tf_style.config import StylizeConfig, TrainConfig
+from tf_style.config import PRESETS, GatysConfig, StylizeConfig, TrainConfig
 from tf_style.errors import UserError
 
-CONFIGS = [TrainConfig, StylizeConfig]
+CONFIGS = [TrainConfig, StylizeConfig, GatysConfig]
 # One value for each field, as typed and as meant; none is the default.
 TYPED = {
     str: ("a-b_c/--d=e.jpg", "a-b_c/--d=e.jpg"),
@@ -33,7 +33,21 @@ def stylize(*words):
     return flags.parse(StylizeConfig, ["stylize.py", *words])
 
 
+def gatys(*words):
+    return flags.parse(GatysConfig, ["stylize.py", *words])
+
+
+# Of GatysConfig, whose values are checked for more than their type.
+MEANT = {
+    "style_loss": ("linear, moments:2", ("linear", "moments:2")),
+    "animation": ("a/b-c.gif", "a/b-c.gif"),
+    "scales": ("7", 7),
+}
+
+
 def typed(field):
+    if field.name in MEANT:
+        return MEANT[field.name]
     choices = field.metadata["choices"]
     return (choices[-1], choices[-1]) if choices else TYPED[field.type]
 
@@ -49,6 +63,8 @@ def test_every_flag_in_every_spelling(config, field):
     # What some of them demand besides.
     others = {"resize": ["--crop-size=16"], "val": ["--val-content-path=a", "--val-style-path=b"]}
     others = others.get(field.name.split("_")[0], [])
+    if field.name.endswith("_mask"):
+        others = ["--content-mask=a,b", "--style-mask=c,d"]
     for name in {field.name, field.name.replace("_", "-")}:
         for words in ([f"--{name}={text}"], [f"--{name}", text], [f"-{name}={text}"]):
             if field.type is bool and len(words) == 2:
@@ -98,6 +114,31 @@ def test_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     assert stylize("--out-path=~/out").out_path == "/home/someone/out"
     assert stylize("--content-path=a~/b").content_path == "a~/b"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_the_default_of_what_is_not_given(preset):
+    config = gatys(f"--preset={preset}")
+    assert config == GatysConfig(**PRESETS[preset] | {"preset": preset})
+    assert gatys("--preset=paper") == GatysConfig() == gatys()
+
+
+@pytest.mark.parametrize("words", [["--preset=jcjohnson"], []])
+def test_a_flag_wins_over_the_preset_wherever_it_stands(words):
+    preset, given = ["--preset", "notebook"], ["--pooling=avg", "--history", "20"]
+    for line in (preset + given, given + preset, words + given + preset):
+        config = gatys(*line)
+        # Both are the defaults without a preset: given counts, not different.
+        assert (config.preset, config.pooling, config.history) == ("notebook", "avg", 20)
+        assert (config.weights_for, config.padding, config.scales) == ("raw", "zero", 1)
+
+
+def test_layers_with_weights():
+    config = gatys("--style-layers=relu1_1:2, relu2_1", "--style-loss", "gram:2,moments:1")
+    assert config.style_layers == ("relu1_1:2", "relu2_1")
+    assert config.style_loss == ("gram:2", "moments:1")
+    with pytest.raises(UserError, match="`style_loss` must be one of gram, .* Received: 'grma'"):
+        gatys("--style-loss=grma")
 
 
 def test_the_last_of_two_counts():

@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AdaIN": "layers",
     "AdaINStylizer": "adain",
+    "GatysConfig": "config",
     "NonFiniteError": "errors",
     "StyleTransfer": "inference",
     "StylizeConfig": "config",
@@ -29,6 +30,7 @@ _PUBLIC = {
     "VGGEncoder": "encoder",
     "list_images": "images",
     "load": "inference",
+    "paint_folder": "painting",
     "read_image": "images",
     "stylize_folder": "inference",
     "train": "training",

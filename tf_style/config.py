@@ -182,7 +182,7 @@ class StylizeConfig(Checked):
 
     method: str = option(
         "adain", "adain: a trained network, in one pass; gatys: optimise the pixels of each "
-        "picture (its own flags: stylize.py --method gatys --help).", choices=("adain",),
+        "picture (`stylize.py --method gatys --help` has its flags).", choices=("adain",),
         group=INPUT,
     )  # fmt: skip
     checkpoint: str = option(
@@ -291,7 +291,7 @@ class GatysConfig(Checked):
 
     method: str = option(
         "gatys", "gatys: optimise the pixels of each picture; adain: a trained network, in one "
-        "pass (its own flags: stylize.py --help).", choices=("gatys",), group=INPUT,
+        "pass (`stylize.py --help` has its flags).", choices=("gatys",), group=INPUT,
     )  # fmt: skip
     content_path: str = option(
         "images/inputs", "Photos: a file, a folder (walked recursively) or a glob.", group=INPUT
@@ -327,8 +327,7 @@ class GatysConfig(Checked):
 
     preset: str = option(
         "paper", "Settings to start from; other flags win over it. notebook: the authors' "
-        "published notebook; jcjohnson: the most used implementation, github.com/jcjohnson/"
-        "neural-style.", choices=tuple(PRESETS), group=RECIPE,
+        "published notebook; jcjohnson: the most used implementation.", choices=tuple(PRESETS), group=RECIPE,
     )  # fmt: skip
     content_weight: float = option(
         1.0, "Weight of the content loss; 0: the texture of the painting alone.", low=0,
@@ -389,7 +388,8 @@ class GatysConfig(Checked):
         group=OPTIMIZER,
     )  # fmt: skip
     max_evaluations: int = option(
-        500, "Evaluations of loss and gradient in all, over all scales: what you wait for.", low=1,
+        500, "Evaluations of loss and gradient over all scales, give or take the end of a step: "
+        "what you wait for.", low=1,
         group=OPTIMIZER,
     )  # fmt: skip
     scales: int = option(

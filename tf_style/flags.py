@@ -79,7 +79,7 @@ def help_text(config_class: type, doc: str) -> str:
         choices = about["choices"]
         known = f" One of: {', '.join(choices)}." if choices and len(choices) > 1 else ""
         lines += textwrap.wrap(about["help"] + known, width - 8, initial_indent=" " * 8,
-                               subsequent_indent=" " * 8)  # fmt: skip
+                               subsequent_indent=" " * 8, break_on_hyphens=False)  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

@@ -40,7 +40,7 @@ class Iterate:
         image: `(height, width, 3)` in [0, 1], at the size of its scale.
         evaluations: Made so far, over all scales.
         scale: Number of the scale, from 1.
-        content: The content part of the loss at the image.
+        content: The content part of the loss at the image (with Adam: before its last step).
         style: The style part.
         tv: The total variation's.
         done: Share of the whole work, by pixels evaluated.
@@ -211,7 +211,12 @@ def gatys(
     shares = shares or [1.0] * len(styles)
     work = [h * w * n for h, w, n in stages]
     stage = int(state["stage"]) if state else 0
-    image = None if state else _start(content, styles, config, stages[0][:2])
+    if state is None:
+        image = _start(content, styles, config, stages[0][:2])
+    elif state["finished"]:
+        height, width, _ = stages[stage]
+        image = np.clip(np.reshape(state["position"], (height, width, 3)), 0, 1)
+        stage, state = stage + 1, None
     for k in range(stage, len(stages)):
         height, width, budget = stages[k]
         ratio = height / content.shape[0], width / content.shape[1]
@@ -226,22 +231,24 @@ def gatys(
             config.seed,
         )
         before = sum(n for *_, n in stages[:k])
-        if state:
-            start, used = np.asarray(state["start"]), int(state["used"])
-            tried = int(state["tried"])
+        if state and not state["optimizer"]:
+            start, used, tried = state["start"], int(state["used"]), int(state["tried"])
+            step = SMALLER_STEP if tried == 2 else FIRST_STEP
+            optimizer = _optimizer(config, objective, state["position"], first_step=step)
+        elif state:
+            start, used, tried = state["start"], int(state["used"]), int(state["tried"])
             optimizer = _optimizer(config, objective, None, state["optimizer"])
-            state = None
         else:
             start, used, tried = resize(image, height, width).reshape(-1), 0, 0
             optimizer = _optimizer(config, objective, start)
-        best, finished = start, False
+        state, best, finished = None, start, False
         while not finished:
             found = next(optimizer)
-            note, evaluations = "", used + found.evaluations
-            best = found.position
-            if found.stopped and found.finite and tried == 0 and found.evaluations > 1:
+            note, evaluations, arrays = "", used + found.evaluations, found.arrays
+            best, left = found.position, evaluations < budget
+            if found.stopped and found.finite and left and tried == 0 and found.evaluations > 1:
                 # The history misleads it: steepest descent from here, once.
-                used, tried = evaluations, 1
+                used, tried, arrays = evaluations, 1, {}
                 optimizer = _optimizer(config, objective, best)
             elif found.stopped and not found.finite:
                 if tried == 2:
@@ -250,7 +257,7 @@ def gatys(
                         "with a smaller first step; lower --style-weight or --content-weight, or "
                         "use --precision float32."
                     )
-                used, tried = evaluations, 2
+                used, tried, arrays = evaluations, 2, {}
                 optimizer = _optimizer(config, objective, best, first_step=SMALLER_STEP)
                 note = "the loss was not finite: once more from the best, with a smaller step"
             elif found.stopped:
@@ -261,14 +268,17 @@ def gatys(
             last = finished and k == len(stages) - 1
             if last and np.abs(pixels.reshape(-1) - start).max() < MOVED:
                 raise UserError(
-                    f"The picture did not move in {before + evaluations} evaluations: its start "
+                    f"The picture did not move (evaluations: {before + evaluations}): its start "
                     "already is what the loss asks for; use another --init, or other weights."
                 )
             parts = objective.last_parts.numpy()
             if not np.isclose(parts.sum(), found.value, rtol=1e-4):
                 parts = objective.parts(pixels[None]).numpy()
             done = (sum(work[:k]) + min(evaluations / budget, 1) * work[k]) / sum(work)
-            stored = {"stage": k, "used": used, "tried": tried, "start": start}
+            stored = {
+                "stage": k, "used": used, "tried": tried, "finished": finished,
+                "start": np.asarray(start), "position": np.asarray(best), "optimizer": arrays,
+            }  # fmt: skip
             yield Iterate(
                 image,
                 before + evaluations,
@@ -278,8 +288,7 @@ def gatys(
                 seconds=time.monotonic() - began,
                 last=last,
                 note=note,
-                # A new optimiser has no arrays: what is stored goes on from before it.
-                state=stored | {"optimizer": found.arrays} if not note and found.arrays else {},
+                state=stored,
             )
 
 

@@ -17,8 +17,8 @@ __all__ = ["OptimizerState", "lbfgs"]
 FAR_END = 2.0
 
 # Evaluations that a search with such an interval may take before the iteration is done again with
-# an interval that is evaluated, where TensorFlow Probability's own limit holds. One is the rule.
-SHORT_SEARCH, LONG_SEARCH = 4, 50
+# an interval that is evaluated. One is the rule; steps 5**12 too short are not to be mended.
+SHORT_SEARCH, LONG_SEARCH = 4, 12
 
 # Arrays of TensorFlow Probability's results that make up a state, besides flags and counters.
 FIELDS = (
@@ -101,6 +101,7 @@ def lbfgs(
     References: https://doi.org/10.1007/BF01589116, https://doi.org/10.1145/1132973.1132979,
     https://www.tensorflow.org/probability/api_docs/python/tfp/optimizer/lbfgs_minimize
     """
+    # The type of the results, which a stored state is made into, has no public name.
     from tensorflow_probability.python.optimizer import lbfgs as tfp_lbfgs
 
     if arrays is None:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,8 +109,8 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
             at = out
             for iterate in _paint(config, content, pictures, out, should_stop):
                 yield Painted(out, number, total, iterate, note=iterate.note)
-                if should_stop():
-                    return
+            if not iterate.last:
+                return
         except (UserError, NonFiniteError) as error:
             yield Painted(at, number, total, fault=error)
         else:
@@ -131,45 +132,47 @@ def _paint(config, content, styles, out, should_stop):
 
     def result(image):
         image = resize(image, *content.shape[:2])
-        if not np.isfinite(image).all():
-            raise NonFiniteError("The picture has NaN or infinity, so it is not written.")
-        image = preserve_luma(image, content) if config.preserve_color == "luma" else image
-        return image
+        return preserve_luma(image, content) if config.preserve_color == "luma" else image
 
-    saved = None
+    def keep(iterate):
+        """The picture so far, and what is needed to go on."""
+        frame = folder / f"{iterate.evaluations:05d}.jpg"
+        write_image(frame, result(iterate.image), quality=config.quality, overwrite=True)
+        write_atomically(folder / "config.json", json.dumps(about, indent=2).encode())
+        if not iterate.last:
+            write_npz(folder / "state.npz", _flat(iterate.state))
+
+    def write(iterate):
+        image = result(iterate.image)
+        image = concat([content, *styles, image]) if config.concat else image
+        replace = config.overwrite or config.resume
+        write_image(out, image, quality=config.quality, overwrite=replace)
+
+    kept = None
     for iterate in gatys(
         content, matched, config, shares=list(config.style_weights),
         content_masks=content_masks, style_masks=style_masks, state=state,
     ):  # fmt: skip
-        stop, first = should_stop() and not iterate.last, not folder.exists()
-        period = iterate.evaluations // config.save_every if config.save_every else 0
-        if config.save_every and iterate.state and (period != saved or stop):
-            saved = period
-            image = result(iterate.image)
-            frame = folder / f"{iterate.evaluations:05d}.jpg"
-            write_image(frame, image, quality=config.quality, overwrite=True)
-            if first:
-                write_atomically(folder / "config.json", json.dumps(about, indent=2).encode())
-            if not iterate.last:
-                write_npz(folder / "state.npz", _flat(iterate.state))
-        if iterate.last or stop:
-            image = result(iterate.image)
-            image = concat([content, *styles, image]) if config.concat else image
-            replace = config.overwrite or config.resume
-            write_image(out, image, quality=config.quality, overwrite=replace)
+        period = iterate.evaluations // config.save_every if config.save_every else None
+        if period != kept or (iterate.last and config.save_every):
+            kept = period
+            keep(iterate)
         if iterate.last:
-            if config.save_every:
-                write_image(folder / f"{iterate.evaluations:05d}.jpg", result(iterate.image),
-                            quality=config.quality, overwrite=True)  # fmt: skip
+            write(iterate)
             if config.animation:
                 _animate(config, sorted(folder.glob("*.jpg")))
             (folder / "state.npz").unlink(missing_ok=True)
         yield iterate
+        if should_stop() and not iterate.last:
+            if config.save_every:
+                keep(iterate)
+            write(iterate)
+            return
 
 
 def _flat(state):
     arrays = {f"optimizer/{name}": np.asarray(x) for name, x in state["optimizer"].items()}
-    return arrays | {name: np.asarray(state[name]) for name in ("stage", "used", "tried", "start")}
+    return arrays | {name: np.asarray(x) for name, x in state.items() if name != "optimizer"}
 
 
 def _read_state(folder, about):
@@ -179,9 +182,9 @@ def _read_state(folder, about):
         return None
     try:
         stored = json.loads((folder / "config.json").read_text())
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"`{folder}` cannot be gone on from: {error}; use --overwrite.") from error
     changed = [key for key in about if stored.get(key) != about[key]]
     if changed:

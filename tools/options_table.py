@@ -8,9 +8,10 @@ import re
 import sys
 from pathlib import Path
 
-from tf_style.config import StylizeConfig, TrainConfig
+from tf_style.config import GatysConfig, StylizeConfig, TrainConfig
 
 README = Path(__file__).parent.parent / "README.md"
+CONFIGS = (TrainConfig, StylizeConfig, GatysConfig)
 
 
 def table(config_class: type) -> str:
@@ -29,7 +30,7 @@ def table(config_class: type) -> str:
 
 def replaced(readme: str) -> str:
     """The README with its tables made anew."""
-    for config_class in (TrainConfig, StylizeConfig):
+    for config_class in CONFIGS:
         name = config_class.__name__
         pattern = rf"(<!-- options: {name} -->\n).*?(\n<!-- end -->)"
         new = table(config_class)
@@ -45,4 +46,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
         README.write_text(replaced(README.read_text("utf-8")), "utf-8")
     else:
-        print(f"{table(TrainConfig)}\n\n{table(StylizeConfig)}")
+        print("\n\n".join(map(table, CONFIGS)))

@@ -1,0 +1,215 @@
+"""Folders by Gatys' method: results, intermediate pictures, regions, films, going on."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import Image
+
+from tf_style.cli.stylize import main
+from tf_style.config import GatysConfig
+from tf_style.errors import UserError
+from tf_style.images import read_image, write_image
+from tf_style.painting import paint_folder
+
+
+@pytest.fixture
+def options(tmp_path):
+    write_image(tmp_path / "photos/coast.png", picture(40, 50, 1))
+    write_image(tmp_path / "paintings/night.png", picture(48, 44, 2))
+    return {
+        "content_path": str(tmp_path / "photos"),
+        "style_path": str(tmp_path / "paintings"),
+        "out_path": str(tmp_path / "out"),
+        "out_format": "png",
+        "encoder": "vgg16",
+        "content_layers": ("relu2_1",),
+        "style_layers": ("relu1_1", "relu2_1"),
+        "max_evaluations": 12,
+        "save_every": 4,
+    }
+
+
+def arguments(options):
+    return ["stylize.py", "--method=gatys"] + [
+        f"--{name.replace('_', '-')}={','.join(value) if isinstance(value, tuple) else value}"
+        for name, value in options.items()
+    ]
+
+
+def paint(options, stop_after=10**6, **changed):
+    config = GatysConfig(**(options | changed))
+    records = []
+    for record in paint_folder(
+        config, lambda: sum(r.iterate is not None for r in records) >= stop_after
+    ):
+        records.append(record)
+    faults = [record.fault for record in records if record.fault]
+    assert not faults, faults
+    return records
+
+
+def test_a_folder_is_painted(options, tmp_path):
+    records = paint(options)
+    out = tmp_path / "out/coast_stylized_night.png"
+    assert records[-1].finished and records[-1].path == out
+    image = read_image(out)
+    assert image.shape == (40, 50, 3) and np.abs(image - picture(40, 50, 1)).max() > 0.05
+    folder = tmp_path / "out/coast_stylized_night.png.progress"
+    frames = sorted(path.name for path in folder.glob("*.jpg"))
+    assert len(frames) >= 3 and frames[-1] == "00012.jpg"
+    about = json.loads((folder / "config.json").read_text())
+    assert about["style_weight"] == 1000 and len(about["pictures"]) == 64
+    assert not (folder / "state.npz").exists()
+    losses = [record.iterate.loss for record in records if record.iterate]
+    assert losses[-1] < 0.5 * losses[0]
+    done = [record.iterate.done for record in records if record.iterate]
+    assert done == sorted(done) and done[-1] == 1
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("scales", [1, 2])
+def test_a_stopped_picture_goes_on_to_the_same_end(options, tmp_path, optimizer, scales):
+    # Twice 40 px leaves no scale under 32 px.
+    options |= {"optimizer": optimizer, "scales": scales, "max_evaluations": 20}
+    write_image(tmp_path / "photos/coast.png", picture(66, 80, 1), overwrite=True)
+    paint(options, out_path=str(tmp_path / "straight"))
+    straight = read_image(tmp_path / "straight/coast_stylized_night.png")
+    for stop_after in (3, 7):
+        paint(options, stop_after, resume=True)
+        assert (tmp_path / "out/coast_stylized_night.png.progress/state.npz").exists()
+        between = read_image(tmp_path / "out/coast_stylized_night.png")
+        assert not np.array_equal(between, straight)
+    paint(options, resume=True)
+    assert np.array_equal(read_image(tmp_path / "out/coast_stylized_night.png"), straight)
+    assert not (tmp_path / "out/coast_stylized_night.png.progress/state.npz").exists()
+
+
+def test_what_was_begun_is_not_begun_anew_unasked(options):
+    paint(options, 3)
+    with pytest.raises(UserError, match="was begun and not finished: --resume goes on"):
+        paint(options)
+    fault = list(paint_folder(GatysConfig(**options, resume=True, style_weight=5.0)))[-1].fault
+    assert "was begun with another style_weight: 1000.0, now 5.0" in str(fault)
+    assert paint(options, overwrite=True)[-1].finished
+    with pytest.raises(UserError, match="1 of 1 results exist already"):
+        paint(options)
+    assert "1 of 1 results exist: skipped" in paint(options, resume=True)[0].note
+
+
+def test_a_damaged_state_is_told(options, tmp_path):
+    paint(options, 3)
+    (tmp_path / "out/coast_stylized_night.png.progress/state.npz").write_bytes(b"PK\3\4")
+    fault = list(paint_folder(GatysConfig(**options, resume=True)))[-1].fault
+    assert "cannot be gone on from" in str(fault) and "--overwrite" in str(fault)
+
+
+def test_intermediate_pictures_can_be_had_none(options, tmp_path):
+    paint(options, save_every=0)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["coast_stylized_night.png"]
+
+
+def test_a_film_is_made_of_the_pictures(options, tmp_path):
+    film = tmp_path / "films/a.gif"
+    paint(options, animation=str(film))
+    frames = list((tmp_path / "out/coast_stylized_night.png.progress").glob("*.jpg"))
+    with Image.open(film) as image:
+        assert (image.n_frames, image.size) == (len(frames), (50, 40))
+    with pytest.raises(UserError, match="a.gif` exists already"):
+        paint(options, animation=str(film), out_path=str(tmp_path / "again"))
+
+
+def test_a_film_for_video_players(options, tmp_path):
+    av = pytest.importorskip("av")
+    paint(options, animation=str(tmp_path / "a.mp4"))
+    with av.open(tmp_path / "a.mp4") as film:
+        sizes = {(frame.width, frame.height) for frame in film.decode(video=0)}
+    assert sizes == {(50, 40)}
+
+
+def test_a_film_is_of_one_picture(options, tmp_path):
+    write_image(tmp_path / "paintings/day.png", picture(48, 44, 3))
+    with pytest.raises(UserError, match="one file, but 2 pictures would be made"):
+        paint(options, animation=str(tmp_path / "a.gif"))
+
+
+def test_regions_take_the_style_of_their_own(options, tmp_path):
+    painting = np.zeros((48, 60, 3), "float32")
+    painting[:, :30] = (0.9, 0.1, 0.1)
+    painting[:, 30:] = (0.1, 0.1, 0.9)
+    write_image(tmp_path / "paintings/night.png", painting, overwrite=True)
+    write_image(tmp_path / "photos/coast.png", np.full((48, 60, 3), 0.5, "float32"), overwrite=True)
+    left = np.zeros((48, 60, 3), "float32")
+    left[:, :30] = 1
+    write_image(tmp_path / "left.png", left)
+    write_image(tmp_path / "right.png", 1 - left)
+    a, b = str(tmp_path / "left.png"), str(tmp_path / "right.png")
+    # Swapped: the left of the photo takes after the right of the painting.
+    paint(options, content_mask=(a, b), style_mask=(b, a), style_layers=("relu1_1",),
+          content_weight=0.0, init="content", max_evaluations=40)  # fmt: skip
+    red, _, blue = np.moveaxis(read_image(tmp_path / "out/coast_stylized_night.png"), -1, 0)
+    assert (blue - red)[:, 4:26].mean() > 0.3 and (red - blue)[:, 34:56].mean() > 0.3
+
+
+def test_masks_that_do_not_fit(options, tmp_path):
+    write_image(tmp_path / "wide.png", np.ones((10, 90, 3), "float32"))
+    write_image(tmp_path / "black.png", np.zeros((40, 50, 3), "float32"))
+    for name, message in (("wide", "does not go with a picture of 50x40"), ("black", "no white")):
+        masks = {k: (str(tmp_path / f"{name}.png"),) for k in ("content_mask", "style_mask")}
+        fault = list(paint_folder(GatysConfig(**options, **masks)))[-1].fault
+        assert message in str(fault) and name in str(fault)
+
+
+def test_colours_and_strips(options, tmp_path):
+    paint(options, preserve_color="luma", concat=True)
+    strip = read_image(tmp_path / "out/coast_stylized_night.png")
+    assert min(strip.shape[:2]) >= 40 and strip.shape[1] > 3 * 40
+    paint(options, preserve_color="match", overwrite=True)
+
+
+def test_styles_are_blended(options, tmp_path):
+    write_image(tmp_path / "paintings/day.png", picture(48, 44, 3))
+    records = paint(options, style_weights=(3.0, 1.0))
+    assert [r.path.name for r in records if r.finished] == ["coast_stylized_blend.png"]
+
+
+def test_what_the_program_says(options, tmp_path, capsys):
+    assert main(arguments(options)) == 0
+    said = capsys.readouterr().err
+    assert "evaluations, loss" in said and "content" in said and "1 written to" in said
+    assert main(arguments(options)) == 2
+    assert "exist already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"content_layers": "relu9_1"}, "vgg16 has the layers relu1_1"),
+        ({"content_weight": 0, "style_weight": 0}, "are both zero"),
+        ({"style_layers": "relu1_1:0"}, "needs a weight above 0"),
+        ({"content_size": 33}, "both sides must be 32 px or more"),
+        ({"style_path": "nowhere"}, "--style-path: `nowhere` does not exist"),
+        ({"alpha": 1}, "There is no flag --alpha"),
+        ({"init": "nowhere.png"}, "nowhere.png"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(options, capsys, change, message):
+    assert main(arguments(options | change)) == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+
+
+def test_a_picture_that_cannot_be_read_is_left_out(options, tmp_path, capsys):
+    (tmp_path / "photos/text.jpg").write_text("no picture")
+    assert main(arguments(options)) == 1
+    said = capsys.readouterr().err
+    assert "text.jpg" in said and "1 written to" in said
+
+
+def test_help_has_the_methods_own_flags(capsys):
+    assert main(["stylize.py", "--method", "gatys", "--help"]) == 0
+    said = capsys.readouterr().out
+    for field in dataclasses.fields(GatysConfig):
+        assert f"--{field.name.replace('_', '-')}" in said
