@@ -327,7 +327,8 @@ class GatysConfig(Checked):
 
     preset: str = option(
         "paper", "Settings to start from; other flags win over it. notebook: the authors' "
-        "published notebook; jcjohnson: the most used implementation.", choices=tuple(PRESETS), group=RECIPE,
+        "published notebook; jcjohnson: the most used implementation.", choices=tuple(PRESETS),
+        group=RECIPE,
     )  # fmt: skip
     content_weight: float = option(
         1.0, "Weight of the content loss; 0: the texture of the painting alone.", low=0,
