@@ -14,6 +14,7 @@ from tf_style.images import list_images, probe, read_image, write_image
 from tf_style.inference import StyleTransfer, load, stylize_folder
 from tf_style.layout import center_crop, concat, fit_longer, fit_shorter
 from tf_style.ops import LUMA, match_color
+from tf_style.outputs import outputs_of
 
 CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)
 CONV = "decoder/conv1_1/kernel"
@@ -383,7 +384,7 @@ def test_equal_names(folders, tiny, side, files, expected):
     for seed, name in enumerate(files):
         write_image(folders / side / name, picture(20, 24, seed))
     contents, styles = (list_images(folders / name) for name in ("content", "style"))
-    outputs = inference._outputs(config(folders, tiny), contents, styles)
+    _, outputs = outputs_of(config(folders, tiny), contents, styles)
     part = {"content": 0, "style": -1}[side]
     assert sorted({path.stem.split("_stylized_")[part] for path in outputs.values()}) == expected
     assert len(set(outputs.values())) == len(outputs) == 2 * len(files)
