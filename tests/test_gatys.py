@@ -281,9 +281,8 @@ def test_a_start_that_is_the_answer(optimizer):
 def test_the_budget_holds_where_no_step_goes_down():
     constant = np.full((40, 40, 3), 0.5, "float32")
     for picture in (photo(), constant):
-        with pytest.raises(UserError, match="did not move in") as caught:
+        with pytest.raises(UserError, match=r"did not move \(evaluations: 1\)"):
             run(picture, [picture], config(10))
-        assert int(str(caught.value).split(" evaluations")[0].split()[-1]) <= 10 + 4
 
 
 # -- several styles --------------------------------------------------------------------------------

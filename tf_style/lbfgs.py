@@ -17,8 +17,13 @@ __all__ = ["OptimizerState", "lbfgs"]
 FAR_END = 2.0
 
 # Evaluations that a search with such an interval may take before the iteration is done again with
-# an interval that is evaluated. One is the rule; steps 5**12 too short are not to be mended.
+# an interval that is evaluated, one being the rule; and that such a search may take, which goes on
+# by factors of five.
 SHORT_SEARCH, LONG_SEARCH = 4, 12
+
+# A start that would move by less, of the variable's size, is a minimum: what is left is rounding,
+# in which a line search would wander for more than a hundred evaluations.
+NO_STEP = 1e-5
 
 # Arrays of TensorFlow Probability's results that make up a state, besides flags and counters.
 FIELDS = (
@@ -75,10 +80,11 @@ def lbfgs(
     between the ends by the secant of the slopes. TensorFlow Probability evaluates step 1, which is
     seldom beyond the minimum, then step 5, then the secant. Here directions are twice as long, so
     that step 1 means 2 d, and the bracket's far end is not evaluated but taken from the quadratic
-    model that gave d: f(2 d) = f(0), slope(2 d) = -slope(0). The first secant then is d itself,
-    which is evaluated and meets the Wolfe conditions nearly always. Whatever point is accepted has
-    been evaluated; if the search between these ends takes too long, the iteration is
-    done again with an evaluated bracket.
+    model that gave d: slope(2 d) = -slope(0). (Its value is given as 2 f(0), not the model's f(0):
+    equal values at both ends pass for a flat function.) The first secant then is d itself, which is
+    evaluated and meets the Wolfe conditions nearly always. Whatever point is accepted has been
+    evaluated; if the search between these ends takes too long, the iteration is done again with an
+    evaluated bracket.
 
     Args:
         value_and_gradient: A tensor `(n,)` to the function's value, a scalar of 0 or more, and its
@@ -108,8 +114,10 @@ def lbfgs(
         start = tf.convert_to_tensor(start, tf.float32)
         value, gradient = value_and_gradient(start)
         norm = tf.norm(gradient)
-        if not (0 < value < np.inf and 0 < norm < np.inf):
-            finite = bool(tf.math.is_finite(value) & tf.math.is_finite(norm))
+        finite = bool(tf.math.is_finite(value) & tf.math.is_finite(norm))
+        # How far it is to 0 if the function were linear.
+        step = value / norm**2 * tf.reduce_max(tf.abs(gradient))
+        if not (finite and step > NO_STEP * tf.maximum(1.0, tf.reduce_max(tf.abs(start)))):
             yield OptimizerState(start, float(value), 1, True, finite, {})
             return
         scale = tf.stack([value, first_step**0.5 * value / norm])
