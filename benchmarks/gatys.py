@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_style.config import GatysConfig
+from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import MEAN_BGR, keras_name, layers_up_to
 from tf_style.gatys import encoder_for, gatys, plan
 from tf_style.images import read_image

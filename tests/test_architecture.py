@@ -15,11 +15,17 @@ PACKAGE = Path(tf_style.__file__).parent
 
 # The rows of the design, lowest first. Imports go down, or along a row from right to left.
 LEVELS = [
-    "errors config flags ops layout images outputs weights precision memory",  # leaves
-    "layers encoder decoder losses lbfgs adam data checkpoint",  # parts
-    "adain objective",  # models
-    "inference gatys painting trainer training",  # use
-    "cli.app cli.train cli.gatys cli.stylize",  # journeys
+    # leaves
+    "errors options config config_gatys config_conditional flags ops layout images outputs weights"
+    " film precision memory",
+    # parts
+    "layers encoder decoder transfer losses lbfgs adam data checkpoint",
+    # models
+    "adain conditional objective",
+    # use
+    "inference gatys painting trainer conditional_trainer training",
+    # journeys
+    "cli.app cli.conditional cli.train cli.gatys cli.stylize",
 ]
 PLACES = {
     module: (level, column)

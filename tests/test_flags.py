@@ -5,10 +5,12 @@ import pytest
 from absl import flags as absl_flags
 
 from tf_style import flags
-from tf_style.config import PRESETS, GatysConfig, StylizeConfig, TrainConfig
+from tf_style.config import StylizeConfig, TrainConfig
+from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_gatys import PRESETS, GatysConfig
 from tf_style.errors import UserError
 
-CONFIGS = [TrainConfig, StylizeConfig, GatysConfig]
+CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig]
 # One value for each field, as typed and as meant; none is the default.
 TYPED = {
     str: ("a-b_c/--d=e.jpg", "a-b_c/--d=e.jpg"),
@@ -17,11 +19,13 @@ TYPED = {
     bool: ("true", True),
     tuple[str, ...]: ("relu1_1, relu2_1", ("relu1_1", "relu2_1")),
     tuple[float, ...]: ("3,0.5", (3.0, 0.5)),
+    tuple[int, ...]: ("3,5", (3, 5)),
 }
 FIELDS = [
     pytest.param(config, field, id=f"{config.__name__}.{field.name}")
     for config in CONFIGS
     for field in dataclasses.fields(config)
+    if (config, field.name) != (PredictedConfig, "add_style")  # Refused there.
 ]
 
 
@@ -37,8 +41,11 @@ def gatys(*words):
     return flags.parse(GatysConfig, ["stylize.py", *words])
 
 
-# Of GatysConfig, whose values are checked for more than their type.
+# Values that are checked for more than their type.
 MEANT = {
+    "contract": ("3,5, 7", (3, 5, 7)),
+    "progress_gif": ("a/b-c.gif", "a/b-c.gif"),
+    "style_grid": ("a,b", ("a", "b")),
     "style_loss": ("linear, moments:2", ("linear", "moments:2")),
     "animation": ("a/b-c.gif", "a/b-c.gif"),
     "scales": ("7", 7),
@@ -62,7 +69,12 @@ def test_every_flag_in_every_spelling(config, field):
     text, value = typed(field)
     # What some of them demand besides.
     others = {"resize": ["--crop-size=16"], "val": ["--val-content-path=a", "--val-style-path=b"]}
-    others = others.get(field.name.split("_")[0], [])
+    names = {field.name for field in dataclasses.fields(config)}
+    others = [
+        word
+        for word in others.get(field.name.split("_")[0], [])
+        if word.partition("=")[0][2:].replace("-", "_") in names
+    ]
     if field.name.endswith("_mask"):
         others = ["--content-mask=a,b", "--style-mask=c,d"]
     for name in {field.name, field.name.replace("_", "-")}:

@@ -6,16 +6,15 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from tf_style.config import STYLE_LOSS_NAMES, GatysConfig, from_dict, weighted
+from tf_style.config_gatys import STYLE_LOSS_NAMES, GatysConfig
 from tf_style.encoder import build_encoder
 from tf_style.errors import UserError
-from tf_style.gatys import encoder_for, gatys, loss_weights, plan
+from tf_style.gatys import encoder_for, gatys, plan
 from tf_style.images import read_image, write_image
 from tf_style.layout import resize
-from tf_style.objective import LossWeights, Objective
+from tf_style.objective import LossWeights, Objective, loss_weights
+from tf_style.options import from_dict, weighted
 
-# Of TensorFlow Probability's import.
-pytestmark = pytest.mark.filterwarnings("ignore:distutils Version classes:DeprecationWarning")
 slow = pytest.mark.slow
 SHALLOW = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}
 

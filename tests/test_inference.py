@@ -14,7 +14,6 @@ from tf_style.images import list_images, probe, read_image, write_image
 from tf_style.inference import StyleTransfer, load, stylize_folder
 from tf_style.layout import center_crop, concat, fit_longer, fit_shorter
 from tf_style.ops import LUMA, match_color
-from tf_style.outputs import outputs_of
 
 CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)
 CONV = "decoder/conv1_1/kernel"
@@ -364,44 +363,10 @@ def test_files_and_globs(folders, tiny):
     assert names == ["b_stylized_s.png", "b_stylized_t.png"]
 
 
-@pytest.mark.parametrize("side", ["content", "style"])
-@pytest.mark.parametrize(
-    "files, expected",
-    [
-        (["x/a.png", "y/a.png"], ["x_a", "y_a"]),
-        (["a.jpg", "a.png"], ["a_jpg", "a_png"]),
-        (["x/a.png", "x/b.png", "y/b.png"], ["x_a", "x_b", "y_b"]),
-        (["x/a.png", "x/a.jpg", "y/a.png"], ["x_a_jpg", "x_a_png", "y_a_png"]),
-        (
-            ["w/z.png", "x/y_z.png", "x_y/z.png"],
-            ["0000_w_z_png", "0001_x_y_z_png", "0002_x_y_z_png"],
-        ),
-        (["x/a.png", "b.png"], ["a", "b"]),
-    ],
-)
-def test_equal_names(folders, tiny, side, files, expected):
-    shutil.rmtree(folders / side)
-    for seed, name in enumerate(files):
-        write_image(folders / side / name, picture(20, 24, seed))
-    contents, styles = (list_images(folders / name) for name in ("content", "style"))
-    _, outputs = outputs_of(config(folders, tiny), contents, styles)
-    part = {"content": 0, "style": -1}[side]
-    assert sorted({path.stem.split("_stylized_")[part] for path in outputs.values()}) == expected
-    assert len(set(outputs.values())) == len(outputs) == 2 * len(files)
-
-
 def test_a_photo_and_a_painting_of_one_name(folders, tiny):
     (folders / "style/s.png").rename(folders / "style/a.png")
     names, faults, _ = run(folders, tiny, content_path=folders / "content/a.png")
     assert names == ["a_stylized_a.png", "a_stylized_t.png"] and not faults
-
-
-def test_two_pairs_of_one_name_are_refused(folders, tiny):
-    for old, new in [("content/b", "content/a_stylized_s"), ("style/t", "style/s_stylized_s")]:
-        (folders / f"{old}.png").rename(folders / f"{new}.png")
-    with pytest.raises(UserError, match="both give .*a_stylized_s_stylized_s.png`; rename one"):
-        run(folders, tiny)
-    assert not (folders / "out").exists()
 
 
 def test_random_styles(folders, tiny):

@@ -9,8 +9,6 @@ from tf_style.lbfgs import lbfgs
 RNG = np.random.default_rng(5)
 START = RNG.normal(size=50)
 
-# Of TensorFlow Probability's import.
-pytestmark = pytest.mark.filterwarnings("ignore:distutils Version classes:DeprecationWarning")
 slow = pytest.mark.slow  # Each run is traced, which takes seconds.
 
 

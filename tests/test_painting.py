@@ -9,7 +9,7 @@ from conftest import picture
 from PIL import Image
 
 from tf_style.cli.stylize import main
-from tf_style.config import GatysConfig
+from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
 from tf_style.images import read_image, write_image
 from tf_style.painting import paint_folder

@@ -8,14 +8,21 @@ from pathlib import Path
 import pytest
 
 from tf_style import flags
+from tf_style.cli import app
+from tf_style.cli import conditional as conditional_cli
 from tf_style.cli import gatys as gatys_cli
 from tf_style.cli import stylize as stylize_cli
 from tf_style.cli import train as train_cli
-from tf_style.config import GatysConfig, StylizeConfig, TrainConfig
+from tf_style.config import StylizeConfig, TrainConfig
+from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_gatys import GatysConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CARD = ROOT / "tf_style/pretrained/adain/MODEL_CARD.md"
+
+
+METHODS = {"gatys": GatysConfig, "conditional": ConditionalConfig, "predicted": PredictedConfig}
 
 
 def commands(text, program):
@@ -28,7 +35,7 @@ def commands(text, program):
 @pytest.mark.parametrize(
     ("program", "config_class", "doc"),
     [
-        ("train", TrainConfig, train_cli.__doc__),
+        ("train", TrainConfig, train_cli.__doc__ + conditional_cli.__doc__),
         ("stylize", StylizeConfig, stylize_cli.__doc__ + gatys_cli.__doc__),
     ],
 )
@@ -37,7 +44,7 @@ def test_every_command_is_understood(program, config_class, doc):
     assert len(found) >= 3
     found = [args for args in found if "--help" not in args]
     for arguments in found:
-        by_method = GatysConfig if "gatys" in arguments else config_class
+        by_method = METHODS.get(app.value_of("method", ["", *arguments]), config_class)
         flags.parse(by_method, [f"{program}.py", *arguments])
 
 

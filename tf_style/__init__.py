@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AdaIN": "layers",
     "AdaINStylizer": "adain",
-    "GatysConfig": "config",
+    "GatysConfig": "config_gatys",
     "NonFiniteError": "errors",
     "StyleTransfer": "inference",
     "StylizeConfig": "config",

@@ -9,8 +9,8 @@ from tf_style.lbfgs import OptimizerState
 
 __all__ = ["adam"]
 
-# Adam's second decay and the average's decay, of the peer whose results are the best of its kind;
-# a quarter of the memory of L-BFGS. https://github.com/crowsonkb/style-transfer-pytorch
+# Adam's second decay and the average's decay, of the peer whose results are the best of its kind.
+# https://github.com/crowsonkb/style-transfer-pytorch
 BETA_1, BETA_2, EPSILON, AVERAGE = 0.9, 0.99, 1e-8, 0.99
 
 

@@ -14,18 +14,19 @@ import typing
 
 from absl import flags
 
-from tf_style.config import from_dict
 from tf_style.errors import UserError
+from tf_style.options import by_group, from_dict
 
 __all__ = ["help_text", "parse"]
 
 
-def parse(config_class: type, argv: list[str]) -> typing.Any:
+def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> typing.Any:
     """A config from a command line.
 
     Args:
         config_class: The dataclass whose fields are the flags.
         argv: The program's name, then its arguments.
+        defaults: Values of flags that are not given; None for the config's own.
 
     Raises:
         UserError: An unknown flag, a value of the wrong type or out of range, or a stray word.
@@ -53,7 +54,7 @@ def parse(config_class: type, argv: list[str]) -> typing.Any:
     given = {name: values[name].value for name in names if values[name].present}
     # The shell leaves the ~ of `--out-path=~/out` to the program.
     paths = {k: os.path.expanduser(v) for k, v in given.items() if isinstance(v, str)}
-    return from_dict(config_class, given | paths)
+    return from_dict(config_class, (defaults or {}) | given | paths)
 
 
 def help_text(config_class: type, doc: str) -> str:
@@ -65,7 +66,7 @@ def help_text(config_class: type, doc: str) -> str:
     """
     width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 100))
     lines, group = [doc.strip()], None
-    for field in dataclasses.fields(config_class):
+    for field in by_group(config_class):
         about = field.metadata
         if about["group"] != group:
             group = about["group"]

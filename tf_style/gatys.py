@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from tf_style.adam import adam
-from tf_style.config import GatysConfig, weighted
+from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import VGGEncoder, build_encoder, layers_up_to
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import read_image
-from tf_style.layout import resize, scaled_size
+from tf_style.layout import resize, resize_mask, scaled_size
 from tf_style.lbfgs import lbfgs
-from tf_style.losses import STYLE_LOSSES
-from tf_style.objective import LossWeights, Objective
+from tf_style.objective import LossWeights, Objective, loss_weights
+from tf_style.options import weighted
 from tf_style.precision import compute_dtype
 
-__all__ = ["Iterate", "gatys", "loss_weights", "plan"]
+__all__ = ["Iterate", "encoder_for", "gatys", "plan"]
 
 # Under 32 px a side relu5_1 has two positions or one.
 MIN_SIDE = 32
@@ -26,7 +26,7 @@ MIN_SIDE = 32
 COARSE_TO_FINE, COARSEST = 512, 128
 
 # A first step that ends in numbers that are not finite is tried once more with a smaller one.
-FIRST_STEP, SMALLER_STEP = 0.1, 0.001
+FIRST_STEP, SMALLER_STEP = 0.3, 0.003
 
 # Less than half a level of 8 bits is no movement.
 MOVED = 0.5 / 255
@@ -106,41 +106,6 @@ def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tup
         (h, w, each if k < scales - 1 else max_evaluations - each * (scales - 1))
         for k, (h, w) in enumerate(sizes)
     ]
-
-
-def loss_weights(config: GatysConfig, factors: dict[str, float]) -> LossWeights:
-    """What each layer and style loss counts with the encoder's normalised layers.
-
-    A layer that is `factor` times the raw one has factor**degree times its loss, so
-
-        weight = weight for raw VGG / factor**degree
-
-    Args:
-        config: Its weights, and whether they are meant for raw VGG.
-        factors: Of every layer, from `build_encoder`.
-
-    Example:
-        >>> config = GatysConfig(style_layers=("relu1_1", "relu2_1:3"), style_weight=8)
-        >>> loss_weights(config, {}).style
-        {('relu1_1', 'gram'): 2.0, ('relu2_1', 'gram'): 6.0}
-    """
-    raw = config.weights_for == "raw"
-
-    def converted(weight, layer, degree):
-        return weight / factors[layer] ** degree if raw else weight
-
-    content = weighted(config.content_layers)
-    style, kernels = weighted(config.style_layers), weighted(config.style_loss)
-    degrees = {name: loss.degree if loss else 0 for name, loss in STYLE_LOSSES.items()}
-    return LossWeights(
-        {k: converted(config.content_weight * w, k, 2) for k, w in content.items()},
-        {
-            (layer, name): converted(config.style_weight * w * share, layer, degrees[name])
-            for layer, w in style.items()
-            for name, share in kernels.items()
-        },
-        config.tv_weight,
-    )
 
 
 def encoder_for(config: GatysConfig) -> tuple[VGGEncoder, LossWeights]:
@@ -226,8 +191,8 @@ def gatys(
             resize(content, height, width),
             list(zip(sized, shares, strict=True)),
             weights,
-            [_mask(mask, height, width) for mask in content_masks],
-            [_mask(mask, *sized[0].shape[:2]) for mask in style_masks],
+            [resize_mask(mask, height, width) for mask in content_masks],
+            [resize_mask(mask, *sized[0].shape[:2]) for mask in style_masks],
             config.seed,
         )
         before = sum(n for *_, n in stages[:k])
@@ -315,7 +280,3 @@ def _scaled(style, ratio):
     """A painting smaller by as much as the photo is, no side under the least."""
     ratio = max(*ratio, MIN_SIDE / min(style.shape[:2]))
     return resize(style, *(max(MIN_SIDE, round(side * ratio)) for side in style.shape[:2]))
-
-
-def _mask(mask, height, width):
-    return resize(np.repeat(np.float32(mask)[..., None], 3, axis=-1), height, width)[..., 0]

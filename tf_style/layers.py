@@ -1,11 +1,18 @@
-"""The layers that Keras does not have: AdaIN, reflection padding, padding to a multiple."""
+"""The layers that Keras does not have: AdaIN, conditional instance norm, reflection padding."""
 
 import keras
 from keras import ops
 
 from tf_style.ops import channel_moments
 
-__all__ = ["AdaIN", "ChannelStatistics", "CropLike", "PadToMultiple", "ReflectionPadding2D"]
+__all__ = [
+    "AdaIN",
+    "ChannelStatistics",
+    "ConditionalInstanceNorm",
+    "CropLike",
+    "PadToMultiple",
+    "ReflectionPadding2D",
+]
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
@@ -163,6 +170,52 @@ class AdaIN(keras.layers.Layer):
 
     def compute_output_shape(self, content_shape, statistics_shape=None, alpha_shape=None):
         return content_shape
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class ConditionalInstanceNorm(keras.layers.Layer):
+    """Instance normalisation whose scale and shift are inputs: what a style is.
+
+        y = scale * (x - mean(x)) / std(x) + shift
+
+    It has no weights: a table of styles or a predictor gives scale and shift. Mean and standard
+    deviation are those of each picture and channel, in float32, in training as in use: batch
+    statistics would make a picture depend on its neighbours.
+
+    Args:
+        channels: Of the features.
+
+    Call arguments:
+        features: `(batch, height, width, channels)`.
+        parameters: `(batch, 2 * channels)`: the scales, then the shifts.
+
+    Output shape: the features'.
+
+    Example:
+        >>> features = keras.random.normal((2, 8, 8, 4))
+        >>> parameters = keras.ops.convert_to_tensor([4 * [2.0] + 4 * [1.0]] * 2)
+        >>> mean, std = channel_moments(ConditionalInstanceNorm(4)(features, parameters))
+        >>> print(mean.numpy().round(2)[0], std.numpy().round(2)[0])
+        [1. 1. 1. 1.] [2. 2. 2. 2.]
+
+    Reference: https://arxiv.org/abs/1610.07629, equation 5.
+    """
+
+    def __init__(self, channels: int, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        self.channels = channels
+
+    def call(self, features, parameters):
+        mean, std = channel_moments(features)
+        scale = parameters[:, : self.channels] / std
+        shift = parameters[:, self.channels :] - mean * scale
+        return features * scale[:, None, None] + shift[:, None, None]
+
+    def compute_output_shape(self, features_shape, parameters_shape=None):
+        return features_shape
+
+    def get_config(self):
+        return super().get_config() | {"channels": self.channels}
 
 
 def _plus(sides, lines):

@@ -4,10 +4,11 @@ An image here is float32 RGB in [0, 1] of shape `(height, width, 3)`; the batch 
 caller's. Nothing in this module needs TensorFlow, or touches a file.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from tf_style.errors import UserError
 
@@ -15,10 +16,12 @@ __all__ = [
     "as_image",
     "center_crop",
     "concat",
+    "contact_sheet",
     "fit_longer",
     "fit_shorter",
     "grid",
     "resize",
+    "resize_mask",
     "scaled_size",
 ]
 
@@ -72,6 +75,24 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
         planes = [plane.resize((width, height), Image.Resampling.LANCZOS) for plane in planes]
         image = np.stack(planes, axis=-1)
     return np.clip(image, 0, 1)
+
+
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`resize` for a mask.
+
+    Args:
+        mask: `(h, w)` in [0, 1].
+        height: New height in pixels, at least 1.
+        width: New width in pixels, at least 1.
+
+    Returns:
+        Mask `(height, width)` in [0, 1].
+
+    Example:
+        >>> resize_mask(np.eye(8), 4, 4).shape
+        (4, 4)
+    """
+    return resize(np.repeat(np.float32(mask)[..., None], 3, axis=-1), height, width)[..., 0]
 
 
 def scaled_size(
@@ -217,6 +238,37 @@ def grid(rows: Sequence[Sequence[np.ndarray | None]], pad: int = 4) -> np.ndarra
             left = j * (width + pad) + (width - w) // 2
             sheet[top : top + h, left : left + w] = resize(image, h, w)
     return sheet
+
+
+def contact_sheet(images: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
+    """Images in a near-square on white, each with its name below.
+
+    Args:
+        images: At least one image.
+        labels: As many names.
+
+    Returns:
+        Image.
+
+    Example:
+        >>> contact_sheet([np.zeros((64, 64, 3), np.float32)] * 3, ["a", "b", "c"]).shape[1]
+        132
+    """
+    columns = math.ceil(len(images) ** 0.5)
+    captioned = [_captioned(*pair) for pair in zip(images, labels, strict=True)]
+    return grid([captioned[i : i + columns] for i in range(0, len(captioned), columns)])
+
+
+def _captioned(image: np.ndarray, label: str) -> np.ndarray:
+    """The image with a line of text below."""
+    image = as_image(image)
+    width = image.shape[1]
+    size = max(10, width // 20)
+    strip = Image.new("L", (width, 2 * size), 255)
+    draw = ImageDraw.Draw(strip)
+    draw.text((width / 2, size), label, fill=0, font=ImageFont.load_default(size), anchor="mm")
+    line = np.repeat(np.asarray(strip, np.float32)[..., None] / 255, 3, axis=-1)
+    return np.concatenate([image, line])
 
 
 def concat(images: Sequence[np.ndarray], pad: int = 4) -> np.ndarray:

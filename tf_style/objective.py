@@ -9,10 +9,11 @@ from keras import ops
 
 from tf_style.encoder import VGGEncoder
 from tf_style.errors import UserError
-from tf_style.losses import content_loss, style_loss
+from tf_style.losses import STYLE_LOSSES, content_loss, style_loss
 from tf_style.ops import total_variation
+from tf_style.options import Options, weighted
 
-__all__ = ["LossWeights", "Objective", "regions_at"]
+__all__ = ["LossWeights", "Objective", "loss_weights", "regions_at"]
 
 # A region that has less than this share of a layer's positions has no style to speak of.
 SMALLEST_REGION = 1e-4
@@ -48,6 +49,42 @@ class LossWeights:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that take part, each once."""
         return tuple(dict.fromkeys([*self.content, *(layer for layer, _ in self.style)]))
+
+
+def loss_weights(config: Options, factors: dict[str, float]) -> LossWeights:
+    """What each layer and style loss counts with the encoder's normalised layers.
+
+    A layer that is `factor` times the raw one has factor**degree times its loss, so
+
+        weight = weight for raw VGG / factor**degree
+
+    Args:
+        config: Its weights, and `weights_for`: whether they are meant for raw VGG.
+        factors: Of every layer, from `build_encoder`.
+
+    Example:
+        >>> from tf_style.config_gatys import GatysConfig
+        >>> config = GatysConfig(style_layers=("relu1_1", "relu2_1:3"), style_weight=8)
+        >>> loss_weights(config, {}).style
+        {('relu1_1', 'gram'): 2.0, ('relu2_1', 'gram'): 6.0}
+    """
+    raw = config.weights_for == "raw"
+
+    def converted(weight, layer, degree):
+        return weight / factors[layer] ** degree if raw else weight
+
+    content = weighted(config.content_layers)
+    style, kernels = weighted(config.style_layers), weighted(config.style_loss)
+    degrees = {name: loss.degree if loss else 0 for name, loss in STYLE_LOSSES.items()}
+    return LossWeights(
+        {k: converted(config.content_weight * w, k, 2) for k, w in content.items()},
+        {
+            (layer, name): converted(config.style_weight * w * share, layer, degrees[name])
+            for layer, w in style.items()
+            for name, share in kernels.items()
+        },
+        config.tv_weight,
+    )
 
 
 class Objective:

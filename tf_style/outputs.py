@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-from tf_style.config import GatysConfig, StylizeConfig
+from tf_style.config import StylizeConfig
+from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
 from tf_style.images import check_output, list_images
 
-__all__ = ["outputs_of", "pictures_of"]
+__all__ = ["check_count", "outputs_of", "pictures_of", "short_names"]
 
 
 def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
@@ -23,34 +24,40 @@ def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
         raise UserError(f"--{option.replace('_', '-')}: {error}") from error
 
 
+def check_count(style_weights: tuple[float, ...], styles: list[Path]) -> None:
+    """There must be a weight for every painting.
+
+    Raises:
+        UserError: There is not.
+    """
+    if len(style_weights) != len(styles):
+        raise UserError(
+            f"`style_weights` needs one number for each of the {len(styles)} styles. "
+            f"Received: {len(style_weights)}"
+        )
+
+
 def outputs_of(
     config: StylizeConfig | GatysConfig,
     contents: list[Path],
-    styles: list[Path],
+    labels: list[str],
     unfinished: str = "",
-) -> tuple[int, dict[tuple[Path, Path | None], Path]]:
+) -> tuple[int, dict[tuple[Path, str], Path]]:
     """How many results there are in all, and the files of those that are to be made.
 
-    Every photo with every painting, or with the blend of all where there are weights: its style is
-    None. All names are checked before any work.
+    Every photo with every style. All names are checked before any work.
 
     Args:
         config: Of the run.
         contents: The photos.
-        styles: The paintings.
+        labels: Short names of the styles, no two alike.
         unfinished: Ending of the file beside a result that says that it is not finished: such a
             result counts as none if the run is to be resumed.
 
     Raises:
-        UserError: Results that exist, two of one name, names that cannot be written, or not as
-            many weights as styles.
+        UserError: Results that exist, two of one name, or names that cannot be written.
     """
-    if config.style_weights and len(config.style_weights) != len(styles):
-        raise UserError(
-            f"`style_weights` needs one number for each of the {len(styles)} styles. "
-            f"Received: {len(config.style_weights)}"
-        )
-    outputs = _outputs(config, contents, styles)
+    outputs = _outputs(config, contents, labels)
     begun = [key for key, path in outputs.items() if os.path.lexists(f"{path}{unfinished}")]
     resumed = begun if unfinished and config.resume else []
     if unfinished and begun and not resumed and not config.overwrite:
@@ -72,16 +79,13 @@ def outputs_of(
     return len(outputs), todo
 
 
-def _outputs(config, contents, styles):
-    """Every pair's file: {(content, style): path}; a blend's style is None."""
-    content_names, style_names = _names(contents), _names(styles)
-    if config.style_weights:
-        style_names = {None: "blend"}
+def _outputs(config, contents, labels):
+    """Every pair's file: {(content, label): path}."""
     folder, suffix = Path(config.out_path), config.out_format
     outputs = {
-        (content, style): folder / f"{content_name}_stylized_{style_name}.{suffix}"
-        for content, content_name in content_names.items()
-        for style, style_name in style_names.items()
+        (content, label): folder / f"{name}_stylized_{label}.{suffix}"
+        for content, name in short_names(contents).items()
+        for label in labels
     }
     first = {}
     for (content, _), path in outputs.items():
@@ -91,8 +95,13 @@ def _outputs(config, contents, styles):
     return outputs
 
 
-def _names(paths):
-    """A short name for each path, no two alike: its stem, with as many folders as it takes."""
+def short_names(paths: list[Path]) -> dict[Path, str]:
+    """A short name for each path, no two alike: its stem, with as many folders as it takes.
+
+    Example:
+        >>> list(short_names([Path("x/a.png"), Path("y/a.png")]).values())
+        ['x_a', 'y_a']
+    """
     names = {path: path.stem for path in paths}
     if len(set(names.values())) < len(paths):
         root = Path(os.path.commonpath([path.parent for path in paths]))

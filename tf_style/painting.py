@@ -7,26 +7,25 @@ is unfinished.
 
 import dataclasses
 import hashlib
-import io
 import json
 import shutil
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from tf_style.config import GatysConfig, weighted
+from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import layers_up_to
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.film import check_film, write_film
 from tf_style.gatys import MIN_SIDE, Iterate, gatys, plan
-from tf_style.images import check_output, probe, read_image, to_uint8, write_image
-from tf_style.layout import concat, fit_longer, fit_shorter, resize, scaled_size
+from tf_style.images import probe, read_image, write_image
+from tf_style.layout import concat, fit_longer, fit_shorter, resize, resize_mask, scaled_size
 from tf_style.memory import check_memory
 from tf_style.ops import match_color, preserve_luma
-from tf_style.outputs import outputs_of, pictures_of
-from tf_style.weights import write_atomically, write_npz
+from tf_style.options import weighted
+from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
+from tf_style.weights import read_npz, write_atomically, write_npz
 
 __all__ = ["Painted", "paint_folder"]
 
@@ -36,9 +35,6 @@ STATE = f"{PROGRESS}/state.npz"
 # Peak of encoder and gradient above the libraries' own: with 20 pairs of history, which the
 # estimate counts apart, 3950 bytes a pixel were measured from 128 to 512 px (VGG16 to relu5_1).
 BYTES_PER_PIXEL = 3600
-
-# Frames of an animation: pictures a second, the longer side, and how long the result stays.
-FRAMES_PER_SECOND, FRAME_SIZE, LAST_SECONDS = 10, 512, 2
 
 # Options that may change between a run and the one that goes on with it.
 FREE = {"max_evaluations", "max_pixels", "out_path", "quality", "save_every", "animation", "resume",
@@ -86,25 +82,30 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
         UserError: Something the user can mend, before any work.
     """
     contents, styles = (pictures_of(config, name) for name in ("content_path", "style_path"))
-    total, todo = outputs_of(config, contents, styles, STATE)
+    if config.style_weights:
+        check_count(config.style_weights, styles)
+        used = {"blend": styles}
+    else:
+        used = {name: [path] for path, name in short_names(styles).items()}
+    total, todo = outputs_of(config, contents, list(used), STATE)
     if config.style_mask and len(styles) > 1:
         raise UserError(f"`style_mask` is of one painting. Received: {len(styles)} paintings")
     if config.animation:
         if total > 1:
             raise UserError(f"`animation` is one file, but {total} pictures would be made.")
-        _check_animation(config)
+        check_film(config.animation, overwrite=config.overwrite or config.resume)
     layers_up_to(config.encoder, [*weighted(config.content_layers), *weighted(config.style_layers)])
     if skipped := total - len(todo):
         yield Painted(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
     if todo and (estimate := _check_memory(config, [content for content, _ in todo])):
         yield Painted(None, 0, total, note=estimate)
 
-    for number, ((content_path, style_path), out) in enumerate(todo.items(), skipped + 1):
-        at, used = content_path, [style_path] if style_path else styles
+    for number, ((content_path, label), out) in enumerate(todo.items(), skipped + 1):
+        at = content_path
         try:
             content = fit_longer(_read(config, content_path), config.content_size)
             pictures = []
-            for at in used:
+            for at in used[label]:
                 pictures.append(_style(config, _read(config, at), content))
             at = out
             for iterate in _paint(config, content, pictures, out, should_stop):
@@ -126,7 +127,7 @@ def _paint(config, content, styles, out, should_stop):
         matched = [match_color(style, content) for style in styles]
     about = _about(config, [content, *styles, *content_masks, *style_masks])
     folder = Path(f"{out}{PROGRESS}")
-    state = _read_state(folder, about) if config.resume else None
+    state = _read_state(folder, about, config, content.shape[:2]) if config.resume else None
     if state is None and folder.exists():
         shutil.rmtree(folder)
 
@@ -160,7 +161,8 @@ def _paint(config, content, styles, out, should_stop):
         if iterate.last:
             write(iterate)
             if config.animation:
-                _animate(config, sorted(folder.glob("*.jpg")))
+                frames = [read_image(frame) for frame in sorted(folder.glob("*.jpg"))]
+                write_film(config.animation, frames)
             (folder / "state.npz").unlink(missing_ok=True)
         yield iterate
         if should_stop() and not iterate.last:
@@ -171,21 +173,25 @@ def _paint(config, content, styles, out, should_stop):
 
 
 def _flat(state):
-    arrays = {f"optimizer/{name}": np.asarray(x) for name, x in state["optimizer"].items()}
-    return arrays | {name: np.asarray(x) for name, x in state.items() if name != "optimizer"}
+    """A state as arrays of the types that `read_npz` takes."""
+    named = state | {f"optimizer/{name}": x for name, x in state["optimizer"].items()}
+    arrays = {name: np.asarray(x) for name, x in named.items() if name != "optimizer"}
+    return {k: x if x.dtype.kind == "f" else x.astype("int64") for k, x in arrays.items()}
 
 
-def _read_state(folder, about):
+def _read_state(folder, about, config, size):
     """The arrays of an unfinished picture, if there are any and they belong to these options."""
     path = folder / "state.npz"
     if not path.exists():
         return None
     try:
         stored = json.loads((folder / "config.json").read_text())
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"`{folder}` cannot be gone on from: {error}; use --overwrite.") from error
+        stages = plan(*size, config.scales, config.max_evaluations)
+        stage = int(read_npz(path, {"stage": ()})["stage"])
+        height, width, _ = stages[min(max(stage, 0), len(stages) - 1)]
+        arrays = read_npz(path, *_shapes(config, height * width * 3))
+    except (UserError, OSError, ValueError) as error:
+        raise UserError(f"`{folder}` cannot be gone on from: {error} Use --overwrite.") from error
     changed = [key for key in about if stored.get(key) != about[key]]
     if changed:
         raise UserError(
@@ -194,6 +200,20 @@ def _read_state(folder, about):
         )
     optimizer = {k.removeprefix("optimizer/"): v for k, v in arrays.items() if "/" in k}
     return {k: v for k, v in arrays.items() if "/" not in k} | {"optimizer": optimizer}
+
+
+def _shapes(config, n):
+    """Shapes of a state of n numbers: of what is always there, and of what an optimizer adds."""
+    always = {"start": (n,), "position": (n,)}
+    always |= dict.fromkeys(("stage", "used", "tried", "finished"), ())
+    adds = {"evaluations": ()}
+    if config.optimizer == "adam":
+        adds |= dict.fromkeys(("iterate", "m", "v", "sum"), (n,))
+    else:
+        adds |= {"scale": (2,), "iterations": (), "objective_value": ()}
+        adds |= dict.fromkeys(("position", "objective_gradient"), (n,))
+        adds |= {f"{name}_deltas": (config.history, n) for name in ("position", "gradient")}
+    return always, {f"optimizer/{name}": shape for name, shape in adds.items()}
 
 
 def _about(config, images):
@@ -225,7 +245,7 @@ def _mask(config, path, image):
             f"The mask `{path}` of {w}x{h} does not go with a picture of {width}x{height}: their "
             "shapes must be alike."
         )
-    mask = resize(np.repeat(mask[..., None], 3, axis=-1), height, width)[..., 0]
+    mask = resize_mask(mask, height, width)
     if not mask.max() > 0.5:
         raise UserError(f"The mask `{path}` has no white: its region is empty.")
     return mask
@@ -248,47 +268,3 @@ def _check_memory(config, contents):
     # Steps and gradient changes, and the two passes over them.
     history = 4 * config.history * 12 if config.optimizer == "lbfgs" else 0
     return check_memory(height, width, path, bytes_per_pixel=BYTES_PER_PIXEL + history)
-
-
-def _check_animation(config):
-    path = Path(config.animation)
-    if path.suffix.lower() == ".mp4":
-        _av()
-    if path.exists() and not (config.overwrite or config.resume):
-        raise UserError(f"`{path}` exists already. Give another name, or --overwrite.")
-    check_output(path.with_suffix(".png"), overwrite=True)
-
-
-def _av():
-    try:
-        import av
-    except ImportError as error:
-        raise UserError(
-            "An .mp4 needs PyAV: pip install 'tf_style[video]', or give a .gif."
-        ) from error
-    return av
-
-
-def _animate(config, frames):
-    """The intermediate pictures as a film, written whole."""
-    images = [read_image(frame) for frame in frames]
-    height, width = scaled_size(*images[-1].shape[:2], longer=FRAME_SIZE)
-    # Video codecs halve the colour's sides.
-    height, width = height // 2 * 2, width // 2 * 2
-    pictures = [to_uint8(resize(image, height, width)) for image in images]
-    data = io.BytesIO()
-    if config.animation.lower().endswith(".gif"):
-        times = [1000 // FRAMES_PER_SECOND] * (len(pictures) - 1) + [1000 * LAST_SECONDS]
-        first, *rest = map(Image.fromarray, pictures)
-        first.save(data, "gif", save_all=True, append_images=rest, duration=times, loop=0)
-    else:
-        av = _av()
-        with av.open(data, "w", format="mp4") as film:
-            stream = film.add_stream("libx264", rate=FRAMES_PER_SECOND)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            for picture in pictures + pictures[-1:] * (FRAMES_PER_SECOND * LAST_SECONDS):
-                film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            film.mux(stream.encode())
-    path = Path(config.animation)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data.getvalue())

@@ -17,7 +17,7 @@ from tf_style.losses import content_loss, moments_loss
 from tf_style.ops import total_variation
 from tf_style.precision import compute_dtype
 
-__all__ = ["AdaINTrainer", "LearningRate"]
+__all__ = ["AdaINTrainer", "LearningRate", "Trainer"]
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
@@ -57,16 +57,10 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         return dict(self.config)
 
 
-class AdaINTrainer:
-    """The decoder moves, so that what the encoder sees in its output is what AdaIN asked for.
+class Trainer:
+    """What all trainings share: the step, the optimiser, the state. A method adds its networks.
 
-        t     = AdaIN(f(content), f(style))          at `content_layer`
-        loss  = content_weight * content_loss(f(g(t)), t)
-              + style_weight * sum{ moments_loss(f_l(g(t)), f_l(style)), over style_layers }
-              + tv_weight * total_variation(g(t))
-              + identity_weight * mean{ (g(t) - content)**2 }, of pairs whose style is the content
-
-    Equations 11 to 13 of the paper; the last two terms are not the paper's and off by default.
+    A method's `build` makes the networks, and `losses` says what a batch costs.
 
     Args:
         config: All of the training's options.
@@ -74,35 +68,22 @@ class AdaINTrainer:
 
     Attributes:
         stylizer: The model that is trained, saved and served.
+        encoder: What its pictures are judged by.
         model: What a checkpoint's config says of it.
+        moved: The variables that are trained.
+        stored: Those that a checkpoint stores of the stylizer, by name.
         variables: All that a state must hold, by name.
-
-    Reference: https://arxiv.org/abs/1703.06868
+        by_index: Whether a batch has the indices of its styles, not their pictures.
     """
+
+    by_index = False
 
     def __init__(self, config: TrainConfig, factors: dict[str, float] | None = None):
         c = self.config = config
         self.strategy = tf.distribute.get_strategy()
         keras.utils.set_random_seed(c.seed)
-        layers = tuple(dict.fromkeys((*c.style_layers, c.content_layer)))
-        deepest = layers_up_to(c.encoder, list(layers))[-1]
-        if deepest != c.content_layer:
-            raise UserError(
-                f"`style_layers` must not lie behind `content_layer`. Received: {deepest} "
-                f"behind {c.content_layer}"
-            )
-        source = c.encoder_weights or default_weights(c.encoder)
-        dtype = compute_dtype(c.precision)
         with self.strategy.scope():
-            self.encoder, factors, digest = build_encoder(
-                c.encoder, layers, source, factors, c.encoder_sha256,
-                padding=c.padding, pooling=c.pooling, compute_dtype=dtype,
-            )  # fmt: skip
-            self.stylizer = adain.AdaINStylizer(
-                c.encoder, c.content_layer, c.padding, c.pooling, dtype
-            )
-            self.stylizer.encoder.set_weights(self.encoder.get_weights())
-            self.decoder = self.stylizer.decoder
+            self.build(factors)
             rate = LearningRate(
                 c.learning_rate, c.lr_schedule, c.lr_decay, c.max_iter, c.warmup_iter
             )
@@ -112,46 +93,40 @@ class AdaINTrainer:
                 rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name="adam"
             )
             # Built before restoring, or the slots would be made anew after it.
-            self.optimizer.build(self.decoder.trainable_variables)
-        self.model = {
+            self.optimizer.build(self.moved)
+        self.variables = {v.path: v for v in (*self.moved, *self.optimizer.variables)}
+
+    def build(self, factors: dict[str, float] | None) -> None:
+        """Make `encoder`, `stylizer`, `model`, `moved` and `stored`."""
+        raise NotImplementedError
+
+    def losses(self, content, style, identity) -> dict:
+        """Weighted losses of a batch, each `(batch,)`, by name."""
+        raise NotImplementedError
+
+    def preview(self, contents: list, styles: list) -> tuple[list, np.ndarray]:
+        """Pictures of styles and, of as many photos, how they come out in them."""
+        raise NotImplementedError
+
+    def build_encoder(self, layers: tuple[str, ...], factors: dict | None) -> dict:
+        """The loss network, and what a checkpoint's config says of it."""
+        c = self.config
+        source = c.encoder_weights or default_weights(c.encoder)
+        self.encoder, factors, digest = build_encoder(
+            c.encoder, layers, source, factors, c.encoder_sha256,
+            padding=c.padding, pooling=c.pooling, compute_dtype=compute_dtype(c.precision),
+        )  # fmt: skip
+        return {
             "encoder": c.encoder,
             "encoder_weights": "packaged" if source == "packaged" else "stored",
             "encoder_sha256": digest,
             "factors": factors,
-            "layer": c.content_layer,
-            "padding": c.padding,
-            "pooling": c.pooling,
         }
-        self.variables = {v.path: v for v in (*self.decoder.variables, *self.optimizer.variables)}
-
-    def losses(self, content, style, identity):
-        """Weighted losses of a batch, each `(batch,)`, by name."""
-        c = self.config
-        batch = ops.shape(content)[0]
-        both = self.encoder(ops.concatenate([content, style]))
-        both = {layer: ops.stop_gradient(x) for layer, x in both.items()}
-        target_style = style_of({k: x[batch:] for k, x in both.items()}, c.style_layers)
-        statistics = ChannelStatistics()(both[c.content_layer][batch:])
-        target = self.stylizer.adain(both[c.content_layer][:batch], statistics, ops.ones(batch))
-
-        stylized = self.decoder(target)
-        features = self.encoder(stylized)
-        found_style = style_of(features, c.style_layers)
-        losses = {"content": c.content_weight * content_loss(features[c.content_layer], target)}
-        for layer in c.style_layers:
-            moments = moments_loss(found_style[layer], target_style[layer], c.style_reduction)
-            losses[f"style/{layer}"] = c.style_weight * moments
-        if c.tv_weight:
-            losses["tv"] = c.tv_weight * total_variation(stylized)
-        if c.identity_weight:
-            # A content loss on the pixels themselves.
-            losses["identity"] = c.identity_weight * identity * content_loss(stylized, content)
-        return losses
 
     @functools.cached_property
     def step(self):
         """The compiled training step: a batch -> losses and, by name, what was not finite."""
-        variables = self.decoder.trainable_variables
+        variables = self.moved
         share = 1.0 / self.config.batch_size
 
         def gradients(content, style, identity):
@@ -192,7 +167,7 @@ class AdaINTrainer:
         """What each of the step's `faults` counts, in their order."""
         return [
             *(f"the loss {name}" for name in loss_names),
-            *(f"the gradient of {v.path}" for v in self.decoder.trainable_variables),
+            *(f"the gradient of {v.path}" for v in self.moved),
         ]
 
     @functools.cached_property
@@ -216,5 +191,71 @@ class AdaINTrainer:
 
     def stylizer_arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint stores of the stylizer."""
-        stored = adain.stored_variables(self.stylizer, self.model)
-        return {name: v.numpy() for name, v in stored.items()}
+        return {name: v.numpy() for name, v in self.stored.items()}
+
+
+class AdaINTrainer(Trainer):
+    """The decoder moves, so that what the encoder sees in its output is what AdaIN asked for.
+
+        t     = AdaIN(f(content), f(style))          at `content_layer`
+        loss  = content_weight * content_loss(f(g(t)), t)
+              + style_weight * sum{ moments_loss(f_l(g(t)), f_l(style)), over style_layers }
+              + tv_weight * total_variation(g(t))
+              + identity_weight * mean{ (g(t) - content)**2 }, of pairs whose style is the content
+
+    Equations 11 to 13 of the paper; the last two terms are not the paper's and off by default.
+
+    Reference: https://arxiv.org/abs/1703.06868
+    """
+
+    def build(self, factors):
+        c = self.config
+        layers = tuple(dict.fromkeys((*c.style_layers, c.content_layer)))
+        deepest = layers_up_to(c.encoder, list(layers))[-1]
+        if deepest != c.content_layer:
+            raise UserError(
+                f"`style_layers` must not lie behind `content_layer`. Received: {deepest} "
+                f"behind {c.content_layer}"
+            )
+        network = self.build_encoder(layers, factors)
+        self.stylizer = adain.AdaINStylizer(
+            c.encoder, c.content_layer, c.padding, c.pooling, compute_dtype(c.precision)
+        )
+        self.stylizer.encoder.set_weights(self.encoder.get_weights())
+        self.decoder = self.stylizer.decoder
+        self.moved = self.decoder.trainable_variables
+        self.model = network | {
+            "layer": c.content_layer,
+            "padding": c.padding,
+            "pooling": c.pooling,
+        }
+        self.stored = adain.stored_variables(self.stylizer, self.model)
+
+    def losses(self, content, style, identity):
+        """Weighted losses of a batch, each `(batch,)`, by name."""
+        c = self.config
+        batch = ops.shape(content)[0]
+        both = self.encoder(ops.concatenate([content, style]))
+        both = {layer: ops.stop_gradient(x) for layer, x in both.items()}
+        target_style = style_of({k: x[batch:] for k, x in both.items()}, c.style_layers)
+        statistics = ChannelStatistics()(both[c.content_layer][batch:])
+        target = self.stylizer.adain(both[c.content_layer][:batch], statistics, ops.ones(batch))
+
+        stylized = self.decoder(target)
+        features = self.encoder(stylized)
+        found_style = style_of(features, c.style_layers)
+        losses = {"content": c.content_weight * content_loss(features[c.content_layer], target)}
+        for layer in c.style_layers:
+            moments = moments_loss(found_style[layer], target_style[layer], c.style_reduction)
+            losses[f"style/{layer}"] = c.style_weight * moments
+        if c.tv_weight:
+            losses["tv"] = c.tv_weight * total_variation(stylized)
+        if c.identity_weight:
+            # A content loss on the pixels themselves.
+            losses["identity"] = c.identity_weight * identity * content_loss(stylized, content)
+        return losses
+
+    def preview(self, contents, styles):
+        ones = np.ones(len(contents), "float32")
+        pictures = {"content": np.stack(contents), "style": np.stack(styles), "alpha": ones}
+        return styles, self.stylize(pictures).numpy()

@@ -17,14 +17,22 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style import checkpoint, data
+from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.film import write_film
 from tf_style.images import list_images, read_image, write_image
 from tf_style.layout import center_crop, fit_shorter, grid
 from tf_style.precision import cpu_threads
-from tf_style.trainer import AdaINTrainer
+from tf_style.trainer import AdaINTrainer, Trainer
 
 __all__ = ["Progress", "train"]
+
+TRAINERS = {
+    "adain": AdaINTrainer,
+    "conditional": ConditionalTrainer,
+    "predicted": PredictedTrainer,
+}
 
 # Pairs shown in every preview, and pairs over which the held-out losses are averaged.
 PREVIEW_PAIRS = 4
@@ -33,7 +41,7 @@ VALIDATION_PAIRS = 40
 # What may change between sittings without making it another run.
 FREE = {
     "checkpoint", "overwrite", "save_iter", "log_iter", "preview_iter", "content_path",
-    "style_path", "val_content_path", "val_style_path", "allow_changed_data",
+    "style_path", "val_content_path", "val_style_path", "allow_changed_data", "progress_gif",
 }  # fmt: skip
 
 
@@ -90,6 +98,10 @@ class _Run:
     def __init__(self, config, on_scan):
         self.config = config
         self.directory = Path(config.checkpoint)
+        self.added = getattr(config, "add_style", "")
+        if self.added:
+            # A run of its own, whose end changes the model that it adds to.
+            self.directory = self.directory / "added" / Path(self.added).stem
         self.strategy = tf.distribute.get_strategy()
         self.notes = []
         self.start = 0
@@ -105,7 +117,8 @@ class _Run:
         if self.old:
             check_options(self.old.get("training", {}), config)
         # Before the scan, which may take minutes.
-        self.trainer = AdaINTrainer(config, self.old and self.old["model"]["factors"])
+        make = TRAINERS[config.method]
+        self.trainer: Trainer = make(config, self.old and self.old["model"]["factors"])
         self.pictures = {
             name: data.scan(
                 path, config.max_images, config.seed, on_file=functools.partial(on_scan, name)
@@ -116,12 +129,13 @@ class _Run:
 
     def _folders(self):
         c = self.config
-        for name in ("content_path", "style_path"):
-            if not getattr(c, name):
-                raise UserError(f"`{name}` is needed: a folder of pictures to train on.")
-        folders = {"content": c.content_path, "style": c.style_path}
-        if c.val_content_path:
-            folders |= {"val_content": c.val_content_path, "val_style": c.val_style_path}
+        folders = {"content": c.content_path, "style": self.added or c.style_path}
+        for name, path in folders.items():
+            if not path:
+                raise UserError(f"`{name}_path` is needed: a folder of pictures to train on.")
+        for name in ("val_content_path", "val_style_path"):
+            if getattr(c, name, ""):
+                folders[name.removesuffix("_path")] = getattr(c, name)
         for path in folders.values():
             list_images(path)  # A folder that is not there is told before weights are fetched.
         return folders
@@ -156,6 +170,7 @@ class _Run:
             if aside:
                 self._note(f"the old run was moved to {aside}")
         else:
+            self._check_styles()
             for sentence in check_surroundings(self.old, record):
                 self._note(sentence)
             self._resume()
@@ -175,9 +190,24 @@ class _Run:
             self.trainer.restore(state)
         self._note(f"resumed at step {self.start}")
 
+    def _check_styles(self):
+        """A style that was added to a table is not in the training of the others."""
+        styles = self.old["model"].get("styles", [])
+        if styles != self.trainer.model.get("styles", []):
+            raise UserError(
+                f"The model in {self.directory} has the styles {', '.join(styles)}, which are not "
+                "those of the paintings given; train in another --checkpoint."
+            )
+
     def _save(self, step):
         checkpoint.save_state(self.directory, step, self.trainer.state())
         checkpoint.write_stylizer(self.directory, self.trainer.stylizer_arrays())
+        if self.added and step == self.config.max_iter:
+            # The weights first: a config that does not name the new style reads them as well.
+            record = checkpoint.read_config(self.config.checkpoint)
+            record["model"]["styles"] = self.trainer.model["styles"]
+            checkpoint.write_stylizer(self.config.checkpoint, self.trainer.stylizer_arrays())
+            checkpoint.write_config(self.config.checkpoint, record)
 
     # --- The loop ---
 
@@ -193,7 +223,10 @@ class _Run:
                 resize_size=c.resize_size,
                 crop_size=c.crop_size,
                 seed=c.seed,
-                identity=c.identity_weight > 0,
+                identity=getattr(c, "identity_weight", 0) > 0,
+                by_index=self.trainer.by_index,
+                style_crop_size=0 if self.trainer.by_index else getattr(c, "style_size", 0),
+                augment_styles=not getattr(c, "plain_styles", True),
                 pipelines=context.num_input_pipelines,
                 pipeline=context.input_pipeline_id,
                 replicas=context.num_replicas_in_sync,
@@ -250,25 +283,30 @@ class _Run:
 
     def _look(self, writer, step):
         """A preview of the fixed pairs, and the held-out losses where there are such pairs."""
-        held_out = "val_content" in self.pictures
-        names = ("val_content", "val_style") if held_out else ("content", "style")
+        c, pictures = self.config, self.pictures
         contents, styles = (
-            [self._middle(path) for path in _spread(self.pictures[name].paths, PREVIEW_PAIRS)]
-            for name in names
+            [self._middle(path) for path in _spread(found.paths, PREVIEW_PAIRS)]
+            for found in (
+                pictures.get("val_content", pictures["content"]),
+                pictures.get("val_style", pictures["style"]),
+            )
         )
-        ones = np.ones(PREVIEW_PAIRS, "float32")
-        stylized = self.trainer.stylize(
-            {"content": np.stack(contents), "style": np.stack(styles), "alpha": ones}
-        )
-        picture = grid([contents, styles, list(stylized.numpy())])
+        styles, stylized = self.trainer.preview(contents, styles)
+        picture = grid([contents, styles, list(stylized)])
         write_image(self.directory / "previews" / f"{step:08d}.jpg", picture, overwrite=True)
+        if c.progress_gif:
+            frames = self.directory / "progress"
+            write_image(frames / f"{step:08d}.png", stylized[0], overwrite=True)
+            write_film(
+                c.progress_gif, [read_image(frame) for frame in sorted(frames.glob("*.png"))]
+            )
         with writer.as_default():
             tf.summary.image("content, style, stylized", picture[None], step)
-        if held_out:
+        if "val_content" in pictures:
             losses = self._held_out_losses()
             _write_scalars(writer, step, {f"val/{k}": v for k, v in losses.items()})
             note = "held out: " + ", ".join(f"{k} {v:.4g}" for k, v in losses.items())
-            yield Progress(step, self.config.max_iter, {}, note=note)
+            yield Progress(step, c.max_iter, {}, note=note)
 
     def _middle(self, path):
         """A picture as training would cut it, but from the middle."""
@@ -276,12 +314,16 @@ class _Run:
         return center_crop(fit_shorter(read_image(path), c.resize_size, enlarge=True), c.crop_size)
 
     def _held_out_losses(self):
-        pictures = [self.pictures[name].paths for name in ("val_content", "val_style")]
-        count = min(VALIDATION_PAIRS, max(map(len, pictures)))
+        contents = self.pictures["val_content"].paths
+        styles = self.pictures.get("val_style", self.pictures["style"]).paths
+        count = min(VALIDATION_PAIRS, max(len(contents), len(styles)))
         sums = {}
-        for pair in zip(*(_spread(paths, count) for paths in pictures), strict=True):
-            content, style = (self._middle(path)[None] for path in pair)
-            losses = self.trainer.evaluate(content, style, np.zeros(1, "float32"))
+        pairs = zip(_spread(contents, count), _spread(styles, count), strict=True)
+        for k, (content, style) in enumerate(pairs):
+            style = np.array(k % len(styles)) if self.trainer.by_index else self._middle(style)
+            losses = self.trainer.evaluate(
+                self._middle(content)[None], style[None], np.zeros(1, "float32")
+            )
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(loss[0]) / count
         sums.pop("identity", None)  # Nothing, of pairs that are not identical.

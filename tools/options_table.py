@@ -1,23 +1,25 @@
-"""Print the README's tables of options, made from the fields of `tf_style/config.py`.
+"""Print the README's tables of options, made from the fields of the configs.
 
 With `--write` they are put into the README instead.
 """
 
-import dataclasses
 import re
 import sys
 from pathlib import Path
 
-from tf_style.config import GatysConfig, StylizeConfig, TrainConfig
+from tf_style.config import StylizeConfig, TrainConfig
+from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_gatys import GatysConfig
+from tf_style.options import by_group
 
 README = Path(__file__).parent.parent / "README.md"
-CONFIGS = (TrainConfig, StylizeConfig, GatysConfig)
+CONFIGS = (TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig)
 
 
 def table(config_class: type) -> str:
     """A Markdown table of the options of one script."""
     lines = ["| option | default | what it does |", "|---|---|---|"]
-    for field in dataclasses.fields(config_class):
+    for field in by_group(config_class):
         name, default = field.name.replace("_", "-"), field.default
         if isinstance(default, tuple):
             default = ",".join(map(str, default))

@@ -14,19 +14,28 @@ from tf_style.errors import NonFiniteError, UserError
 __all__ = [
     "Interrupt",
     "code_of",
+    "code_of_all",
     "import_tensorflow",
     "machine",
+    "of_file",
     "progress_bar",
     "run",
     "say",
     "time_left",
+    "value_of",
 ]
 
 # The table in the README.
 OK, SOME_FAILED, USER_ERROR, NON_FINITE, NO_MEMORY = 0, 1, 2, 3, 4
 
 
-def run(config_class: type, main: Callable[..., int], doc: str, argv: list[str] | None) -> int:
+def run(
+    config_class: type,
+    main: Callable[..., int],
+    doc: str,
+    argv: list[str] | None,
+    defaults: Callable[[list[str]], dict] = lambda argv: {},
+) -> int:
     """Parse the flags, run the program, and turn what went wrong into a sentence and a code.
 
     Args:
@@ -34,6 +43,7 @@ def run(config_class: type, main: Callable[..., int], doc: str, argv: list[str] 
         main: Called with the config; returns the exit code.
         doc: The program's docstring, the head of `--help`.
         argv: The command line; None for the process's own.
+        defaults: Of the command line, values of flags that are not given.
     """
     argv = sys.argv if argv is None else argv
     program = os.path.basename(argv[0])
@@ -43,7 +53,7 @@ def run(config_class: type, main: Callable[..., int], doc: str, argv: list[str] 
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: _say(program, message, OK)
-            return main(flags.parse(config_class, argv))
+            return main(flags.parse(config_class, argv, defaults(argv)))
     except (UserError, NonFiniteError) as error:
         return _say(program, error, code_of(error))
     except KeyboardInterrupt:
@@ -61,9 +71,36 @@ def run(config_class: type, main: Callable[..., int], doc: str, argv: list[str] 
         raise
 
 
+def value_of(flag: str, argv: list[str]) -> str:
+    """The last value of a flag that decides what the other flags are; empty if it is not given.
+
+    Example:
+        >>> value_of("method", ["stylize.py", "--method=adain", "--method", "gatys"])
+        'gatys'
+    """
+    value = ""
+    for word, after in zip(argv[1:], [*argv[2:], ""], strict=True):
+        name, equals, given = word.replace("_", "-").partition("=")
+        if name.lstrip("-") == flag and word.startswith("-"):
+            value = word.partition("=")[2] if equals else after
+    return value
+
+
 def code_of(fault: UserError | NonFiniteError) -> int:
     """The exit code of a program that a fault has ended."""
     return USER_ERROR if isinstance(fault, UserError) else NON_FINITE
+
+
+def code_of_all(faults: dict, some_done: bool) -> int:
+    """The exit code of a program that has done a folder but for its faults, `{path: fault}`."""
+    if faults and not some_done:
+        return min(map(code_of, faults.values()))
+    return SOME_FAILED if faults else OK
+
+
+def of_file(path: os.PathLike, fault: UserError | NonFiniteError) -> str:
+    """A fault's sentence, with the name of the file it is about."""
+    return str(fault) if path.name in str(fault) else f"{path}: {fault}"
 
 
 def _say(program: str, what: object, code: int) -> int:

@@ -19,7 +19,7 @@ are not finite, 4 out of memory, 130 or 143 stopped by a signal.
 import sys
 
 from tf_style.cli import app
-from tf_style.config import GatysConfig
+from tf_style.config_gatys import GatysConfig
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,8 +40,7 @@ def _main(config: GatysConfig) -> int:
                 app.say(bar, record.note)
             if record.fault and record.path not in faults:
                 faults[record.path] = record.fault
-                named = str(record.path) in str(record.fault)
-                app.say(bar, str(record.fault) if named else f"{record.path}: {record.fault}")
+                app.say(bar, app.of_file(record.path, record.fault))
             now = record.iterate
             if now is None:
                 continue
@@ -62,9 +61,7 @@ def _main(config: GatysConfig) -> int:
                     "--resume goes on")  # fmt: skip
             return 128 + interrupt.signal
         app.say(bar, f"{written} written to {config.out_path}")
-    if faults and not written:
-        return min(app.code_of(fault) for fault in faults.values())
-    return app.SOME_FAILED if faults else app.OK
+    return app.code_of_all(faults, some_done=written > 0)
 
 
 def _sentence(now) -> str:

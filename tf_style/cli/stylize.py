@@ -25,19 +25,9 @@ from tf_style.config import StylizeConfig
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     argv = sys.argv if argv is None else argv
-    if _method(argv) == "gatys":
+    if app.value_of("method", argv) == "gatys":
         return gatys.main(argv)
     return app.run(StylizeConfig, _main, __doc__, argv)
-
-
-def _method(argv):
-    """The value of the last --method, which decides what the other flags are."""
-    method = ""
-    for word, after in zip(argv[1:], [*argv[2:], ""], strict=True):
-        name, equals, value = word.partition("=")
-        if name in ("--method", "-method"):
-            method = value if equals else after
-    return method
 
 
 def _main(config: StylizeConfig) -> int:
@@ -60,10 +50,11 @@ def _main(config: StylizeConfig) -> int:
                 # A painting that cannot be read fails with every photo, and is named once.
                 if record.fault and record.path not in faults:
                     faults[record.path] = record.fault
-                    app.say(bar, _sentence(record))
+                    app.say(bar, app.of_file(record.path, record.fault))
                 elif not record.fault and not sys.stderr.isatty():
                     left = sum(seconds) / len(seconds) * (record.total - record.done)
-                    app.say(bar, f"{_sentence(record)}, {app.time_left(left)}")
+                    which = f"{record.done}/{record.total} {record.path} {record.seconds:.1f} s"
+                    app.say(bar, f"{which}, {app.time_left(left)}")
             if interrupt():
                 app.say(bar, "stopped; the same command with --skip-existing goes on")
                 break
@@ -73,16 +64,7 @@ def _main(config: StylizeConfig) -> int:
         app.say(bar, f"{written} written to {config.out_path}{failures}")
     if interrupt():
         return 128 + interrupt.signal
-    if failed and failed == record.total:
-        return min(app.code_of(fault) for fault in faults.values())
-    return app.SOME_FAILED if failed else app.OK
-
-
-def _sentence(record) -> str:
-    if record.fault is None:
-        return f"{record.done}/{record.total} {record.path} {record.seconds:.1f} s"
-    named = record.path.name in str(record.fault)
-    return str(record.fault) if named else f"{record.path.name}: {record.fault}"
+    return app.code_of_all(faults, some_done=not failed or failed < record.total)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,10 @@ The defaults are the AdaIN paper's. Without a GPU, and with the weights that com
         --style-reduction mean --style-weight 6 --identity-weight 50 \\
         --learning-rate 8e-4 --lr-schedule cosine --warmup-iter 100 --precision auto
 
+By --method conditional one network learns a table of styles, one for each painting, which can be
+picked and blended by name; by --method predicted it learns to read any style from a picture.
+`train.py --method conditional --help` has their flags.
+
 Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them
 by `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C and
 SIGTERM save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not
@@ -18,8 +22,9 @@ finite, 4 out of memory, 130 or 143 stopped by a signal, saved.
 import sys
 import time
 
-from tf_style.cli import app
+from tf_style.cli import app, conditional
 from tf_style.config import TrainConfig
+from tf_style.config_conditional import ConditionalConfig
 
 # Without a terminal, a line this often.
 SECONDS_PER_LINE = 30
@@ -27,10 +32,15 @@ SECONDS_PER_LINE = 30
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    return app.run(TrainConfig, _main, __doc__, argv)
+    argv = sys.argv if argv is None else argv
+    method = app.value_of("method", argv) or "adain"
+    if method in ("conditional", "predicted"):
+        return conditional.main(argv, run)
+    return app.run(TrainConfig, run, __doc__, argv)
 
 
-def _main(config: TrainConfig) -> int:
+def run(config: TrainConfig | ConditionalConfig) -> int:
+    """Train, showing how far it is."""
     app.import_tensorflow()
     from tf_style.training import train
 

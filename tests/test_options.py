@@ -1,0 +1,85 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from tf_style.config import StylizeConfig, TrainConfig
+from tf_style.errors import UserError
+from tf_style.options import Options, from_dict, option, same, weighted
+
+
+@dataclasses.dataclass(frozen=True)
+class Paint(Options):
+    presets = {"thick": {"brush": 9}}
+
+    brush: int = option(3, "Width of the brush.", low=1, high=9, group="tools")
+    colour: str = option("red", "Of the paint.", choices=("red", "blue"), group="tools")
+    preset: str = option("", "Values to start from.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Varnish(Options):
+    brush: int = same(Paint, "brush", default=5, group="finish")
+    colour: str = same(Paint, "colour")
+
+
+def test_the_same_option_of_another_config_but_for_what_is_changed():
+    brush, colour = dataclasses.fields(Varnish)
+    other_brush, other_colour, _ = dataclasses.fields(Paint)
+    assert (brush.default, brush.metadata) == (5, other_brush.metadata | {"group": "finish"})
+    assert (colour.default, colour.metadata) == ("red", other_colour.metadata)
+    assert (Varnish().brush, Paint().brush) == (5, 3)
+    with pytest.raises(UserError, match="`brush` must be between 1 and 9. Received: 10"):
+        Varnish(brush=10)
+
+
+def test_a_preset_is_the_default_of_what_is_not_given():
+    assert from_dict(Paint, {"preset": "thick"}).brush == 9
+    assert from_dict(Paint, {"preset": "thick", "brush": 2}).brush == 2
+    assert from_dict(Paint, {"preset": "thin"}).brush == 3
+
+
+@pytest.mark.parametrize(
+    "items, expected",
+    [
+        (("a",), {"a": 1}),
+        (("a", "b"), {"a": 0.5, "b": 0.5}),
+        (("b:3", "a"), {"b": 0.75, "a": 0.25}),
+        (("a:1e-9", "b:3e-9"), {"a": 0.25, "b": 0.75}),
+        (("a:0", "b:2"), {"a": 0, "b": 1}),
+        (("a:",), {"a": 1}),
+    ],
+)
+def test_weighted(items, expected):
+    found = weighted(items)
+    assert found == pytest.approx(expected) and list(found) == list(expected)
+
+
+@pytest.mark.parametrize(
+    "items, message",
+    [
+        ((), "`what` needs a weight above 0. Received: none"),
+        (("a:0", "b:0"), "`what` needs a weight above 0. Received: a:0,b:0"),
+        (("a", "a"), "`what` names one twice. Received: a,a"),
+        *(((f"a:{bad}",), f"`what` takes name:weight, 0 or more. Received: 'a:{bad}'")
+          for bad in ("x", "-1", "nan", "inf", "1:2")),
+    ],
+)  # fmt: skip
+def test_weighted_says_what_is_wrong(items, message):
+    with pytest.raises(UserError, match=message):
+        weighted(items, "what")
+
+
+def test_lists_and_paths_are_taken_and_can_be_written():
+    config = TrainConfig(style_layers=["relu1_1"], content_path=Path("a", "b"))
+    assert config.style_layers == ("relu1_1",) and config.content_path == str(Path("a", "b"))
+    assert StylizeConfig(style_weights=[3, 1]).style_weights == (3, 1)
+    with pytest.raises(UserError, match="`style_weights` must be 0 or more. Received: -1"):
+        StylizeConfig(style_weights=[3, -1])
+    assert json.loads(json.dumps(dataclasses.asdict(config)))["content_path"] == "a/b"
+
+
+def test_unknown_field():
+    with pytest.raises(UserError, match="Unknown option 'alhpa'; StylizeConfig has .*'alpha'"):
+        from_dict(StylizeConfig, {"alpha": 1, "alhpa": 1})

@@ -1,0 +1,91 @@
+"""Names of results, and which of them are to be made."""
+
+from pathlib import Path
+
+import pytest
+from conftest import picture
+
+from tf_style.config import StylizeConfig
+from tf_style.config_gatys import GatysConfig
+from tf_style.errors import UserError
+from tf_style.images import write_image
+from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
+
+
+def results(folder, config_class=StylizeConfig, unfinished="", **options):
+    paths = {f"{name}_path": str(folder / name) for name in ("content", "style", "out")}
+    config = config_class(**paths | options)
+    contents, styles = (pictures_of(config, name) for name in ("content_path", "style_path"))
+    return outputs_of(config, contents, list(short_names(styles).values()), unfinished)
+
+
+def fill(folder, names, seed=0):
+    for name in names:
+        write_image(folder / name, picture(20, 24, seed))
+
+
+@pytest.mark.parametrize("side", ["content", "style"])
+@pytest.mark.parametrize(
+    "files, expected",
+    [
+        (["x/a.png", "y/a.png"], ["x_a", "y_a"]),
+        (["a.jpg", "a.png"], ["a_jpg", "a_png"]),
+        (["x/a.png", "x/b.png", "y/b.png"], ["x_a", "x_b", "y_b"]),
+        (["x/a.png", "x/a.jpg", "y/a.png"], ["x_a_jpg", "x_a_png", "y_a_png"]),
+        (
+            ["w/z.png", "x/y_z.png", "x_y/z.png"],
+            ["0000_w_z_png", "0001_x_y_z_png", "0002_x_y_z_png"],
+        ),
+        (["x/a.png", "b.png"], ["a", "b"]),
+    ],
+)
+def test_equal_names(tmp_path, side, files, expected):
+    other = {"content": "style", "style": "content"}[side]
+    fill(tmp_path / side, files)
+    fill(tmp_path / other, ["s.png", "t.png"])
+    total, outputs = results(tmp_path)
+    part = {"content": 0, "style": -1}[side]
+    assert sorted({path.stem.split("_stylized_")[part] for path in outputs.values()}) == expected
+    assert len(set(outputs.values())) == len(outputs) == total == 2 * len(files)
+
+
+def test_two_pairs_of_one_name_are_refused(tmp_path):
+    fill(tmp_path / "content", ["a.png", "a_stylized_s.png"])
+    fill(tmp_path / "style", ["s.png", "s_stylized_s.png"])
+    with pytest.raises(UserError, match="both give .*a_stylized_s_stylized_s.jpg`; rename one"):
+        results(tmp_path)
+
+
+def test_what_exists(tmp_path):
+    fill(tmp_path / "content", ["a.png", "b.png"])
+    fill(tmp_path / "style", ["s.png"])
+    fill(tmp_path / "out", ["a_stylized_s.jpg"])
+    with pytest.raises(UserError, match="1 of 2 results exist already, such as .*a_stylized_s.jpg"):
+        results(tmp_path)
+    assert len(results(tmp_path, overwrite=True)[1]) == 2
+    total, todo = results(tmp_path, skip_existing=True)
+    assert total == 2 and [path.name for path in todo.values()] == ["b_stylized_s.jpg"]
+
+
+def test_what_was_begun(tmp_path):
+    fill(tmp_path / "content", ["a.png", "b.png"])
+    fill(tmp_path / "style", ["s.png"])
+    fill(tmp_path / "out", ["a_stylized_s.jpg", "b_stylized_s.jpg"])
+    (tmp_path / "out/a_stylized_s.jpg.begun").write_text("")
+    with pytest.raises(UserError, match="a_stylized_s.jpg` was begun and not finished: --resume"):
+        results(tmp_path, GatysConfig, ".begun")
+    _, todo = results(tmp_path, GatysConfig, ".begun", resume=True)
+    assert [path.name for path in todo.values()] == ["a_stylized_s.jpg"]
+    assert len(results(tmp_path, GatysConfig, ".begun", overwrite=True)[1]) == 2
+
+
+def test_a_blend_needs_a_weight_for_each_style():
+    check_count((1, 2), [Path("a"), Path("b")])
+    with pytest.raises(UserError, match="one number for each of the 2 styles. Received: 3"):
+        check_count((1, 2, 3), [Path("a"), Path("b")])
+
+
+def test_a_fault_names_the_flag(tmp_path):
+    fill(tmp_path / "style", ["s.png"])
+    with pytest.raises(UserError, match="^--content-path: .*content"):
+        results(tmp_path)

@@ -1,0 +1,51 @@
+"""Train one network for many styles, on a folder of photos and a few paintings, or many.
+
+    python train.py --method conditional --content-path photos --style-path paintings
+    python train.py --method conditional --content-path photos --style-path night.jpg \\
+        --preset johnson
+    python train.py --method conditional --content-path photos --add-style new.jpg
+    python train.py --method predicted --content-path photos --style-path wikiart
+
+By --method conditional every painting is a style that is picked by its name, or blended with others
+(Dumoulin et al. 2017; with one painting it is Johnson et al. 2016); --add-style adds one to a
+trained model, with the options that it was trained by. By --method predicted a second network
+reads the style from any picture (Ghiasi et al. 2017).
+
+Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them
+by `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C and
+SIGTERM save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not
+finite, 4 out of memory, 130 or 143 stopped by a signal, saved.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from tf_style.cli import app
+from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+
+__all__ = ["main"]
+
+# Of the first training's steps, so many train an added style: its other weights are there already.
+ADDED_SHARE = 10
+
+
+def main(argv: list[str], train: Callable[..., int]) -> int:
+    """Run the program and return its exit code."""
+    if app.value_of("method", argv) == "predicted":
+        return app.run(PredictedConfig, train, __doc__, argv)
+    defaults = _options_of_the_model if app.value_of("add-style", argv) else lambda argv: {}
+    return app.run(ConditionalConfig, train, __doc__, argv, defaults)
+
+
+def _options_of_the_model(argv):
+    """What the model in --checkpoint was trained by, but for what the new training has itself."""
+    from tf_style import checkpoint
+
+    directory = app.value_of("checkpoint", argv) or ConditionalConfig().checkpoint
+    trained = checkpoint.read_config(directory).get("training", {})
+    names = {field.name for field in dataclasses.fields(ConditionalConfig)}
+    own = {"overwrite", "progress_gif", "style_path", "checkpoint", "method"}
+    options = {name: value for name, value in trained.items() if name in names - own}
+    if "max_iter" in options:
+        options["max_iter"] = max(1, options["max_iter"] // ADDED_SHARE)
+    return options

@@ -1,0 +1,183 @@
+"""Training one transfer network for many styles: from a table, or read by a predictor."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tf_style import checkpoint, conditional
+from tf_style.encoder import layers_up_to
+from tf_style.errors import UserError
+from tf_style.images import list_images, read_image
+from tf_style.layout import center_crop, fit_shorter
+from tf_style.losses import content_loss, style_loss
+from tf_style.objective import loss_weights
+from tf_style.ops import total_variation
+from tf_style.precision import compute_dtype
+from tf_style.trainer import Trainer
+
+__all__ = ["ConditionalTrainer", "PredictedTrainer", "style_names"]
+
+
+class _TransferTrainer(Trainer):
+    """What both have in common: the transfer network moves, and what it costs.
+
+    y     = network(x, scales and shifts of the style)
+    loss  = sum{ weight_l * content_loss(f_l(y), f_l(x)), over content layers }
+          + sum{ weight_lk * distance_k(s_k(f_l(y)), target_lk), over style layers and losses }
+          + tv_weight * total_variation(y)
+    """
+
+    def build_losses(self, factors, paintings):
+        """The encoder, the weights and the style losses; what a checkpoint's config says of it."""
+        c = self.config
+        free = dict.fromkeys(
+            layers_up_to(c.encoder, [*_names(c.content_layers, c.style_layers)]), 1
+        )
+        layers = loss_weights(c, free).layers
+        network = self.build_encoder(layers, factors)
+        self.weights = loss_weights(c, network["factors"])
+        features = self.encoder(paintings[0][None])
+        # The Gaussian kernel's bandwidth is the first painting's.
+        self.style_losses = {
+            (layer, name): style_loss(name, features[layer], c.seed)
+            for layer, name in self.weights.style
+        }
+        return network | {
+            "contract": list(c.contract),
+            "blocks": c.blocks,
+            "expand": list(c.expand),
+        }
+
+    def statistics(self, features):
+        """The style of every picture of a batch: {(layer, style loss): statistics}."""
+        return {
+            (layer, name): loss.statistics(features[layer])
+            for (layer, name), loss in self.style_losses.items()
+        }
+
+    def weigh(self, content, stylized, target):
+        """Weighted losses, each `(batch,)`, by name."""
+        features = self.encoder(stylized)
+        of_content = self.encoder(content) if self.weights.content else {}
+        losses = {
+            f"content/{layer}": weight * content_loss(features[layer], of_content[layer])
+            for layer, weight in self.weights.content.items()
+        }
+        found = self.statistics(features)
+        several = len({name for _, name in self.weights.style}) > 1
+        for (layer, name), weight in self.weights.style.items():
+            distance = self.style_losses[layer, name].distance
+            key = f"style/{layer}/{name}" if several else f"style/{layer}"
+            losses[key] = weight * distance(found[layer, name], target[layer, name])
+        if self.weights.tv:
+            losses["tv"] = self.weights.tv * total_variation(stylized)
+        return losses
+
+
+def _names(*groups):
+    return dict.fromkeys(item.partition(":")[0] for group in groups for item in group)
+
+
+class ConditionalTrainer(_TransferTrainer):
+    """A scale and shift of every normalisation for each style of a table.
+
+    The statistics of the paintings are taken once. With `add_style` the table gets one more row,
+    from the mean of the others, and nothing but that row moves.
+
+    Reference: https://arxiv.org/abs/1610.07629
+    """
+
+    by_index = True
+
+    def build(self, factors):
+        c = self.config
+        path = c.add_style or c.style_path
+        self.names = style_names(path)
+        images = [fit_shorter(read_image(file), c.style_size) for file in list_images(path)]
+        network = self.build_losses(factors, images)
+        targets = [self.statistics(self.encoder(image[None])) for image in images]
+        self.targets = keras.tree.map_structure(lambda *x: tf.concat(x, axis=0), *targets)
+        self.thumbnails = [
+            center_crop(fit_shorter(image, c.crop_size, enlarge=True), c.crop_size)
+            for image in images
+        ]
+        old = checkpoint.read_config(c.checkpoint) if c.add_style else {"model": {"styles": []}}
+        known = old["model"].get("styles", ())
+        if c.add_style and (old["method"] != c.method or self.names[0] in known):
+            reason = (
+                f"has the style {self.names[0]!r} already" if known else "has no table of styles"
+            )
+            raise UserError(f"The model in {c.checkpoint} {reason}.")
+        self.model = network | {"styles": [*known, *self.names]}
+        self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
+        self.stored = conditional.stored_variables(self.stylizer, self.model)
+        if c.add_style:
+            new = f"styles/{self.names[0]}"
+            shapes = {k: tuple(v.shape) for k, v in self.stored.items() if k != new}
+            for name, array in checkpoint.read_stylizer(c.checkpoint, shapes).items():
+                self.stored[name].assign(array)
+            row = self.stored[new]
+            row.assign(np.mean([x.numpy() for x in self.stylizer.table.rows[:-1]], axis=0))
+            self.moved = [row]
+        else:
+            self.moved = self.stylizer.trainable_variables
+        self.first = len(known)
+
+    def losses(self, content, style, identity):
+        weights = ops.one_hot(style, len(self.names))
+        target = keras.tree.map_structure(lambda x: tf.tensordot(weights, x, 1), self.targets)
+        picks = ops.one_hot(style + self.first, len(self.stylizer.styles))
+        stylized = self.stylizer({"content": content, "style_weights": picks})
+        return self.weigh(content, stylized, target)
+
+    def preview(self, contents, styles):
+        which = [k % len(self.names) for k in range(len(contents))]
+        picks = np.eye(len(self.stylizer.styles), dtype="float32")[np.array(which) + self.first]
+        stylized = self.stylize({"content": np.stack(contents), "style_weights": picks})
+        return [self.thumbnails[k] for k in which], stylized.numpy()
+
+
+class PredictedTrainer(_TransferTrainer):
+    """Scales and shifts of any style, by a predictor that is trained along.
+
+    Reference: https://arxiv.org/abs/1705.06830
+    """
+
+    def build(self, factors):
+        c = self.config
+        first = fit_shorter(read_image(list_images(c.style_path)[0]), c.style_size, enlarge=True)
+        network = self.build_losses(factors, [center_crop(first, c.style_size)])
+        self.model = network | {"backbone": c.backbone, "plain_contraction": False}
+        self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
+        if c.backbone == "mobilenet_v2" and factors is None:
+            side = conditional.PREDICTOR_SIZE
+            trained = keras.applications.MobileNetV2((side, side, 3), include_top=False)
+            conditional.fold_batch_norms(trained)
+            self.stylizer.predictor.trunk.set_weights(trained.get_weights())
+        self.stored = conditional.stored_variables(self.stylizer, self.model)
+        self.moved = self.stylizer.trainable_variables
+
+    def losses(self, content, style, identity):
+        target = self.statistics(self.encoder(style))
+        target = keras.tree.map_structure(ops.stop_gradient, target)
+        stylized = self.stylizer({"content": content, "style": style})
+        return self.weigh(content, stylized, target)
+
+    def preview(self, contents, styles):
+        pictures = {"content": np.stack(contents), "style": np.stack(styles)}
+        return styles, self.stylize(pictures).numpy()
+
+
+def style_names(path: str) -> list[str]:
+    """Names of the styles that a file, folder or glob of paintings makes: their files' stems.
+
+    Raises:
+        UserError: Two files of one name.
+    """
+    files = list_images(path)
+    names = [file.stem for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"Two paintings under {path} are named {twice!r}: rename one.")
+    return names

@@ -1,0 +1,77 @@
+"""Images in a row as an animation: .gif, or .mp4 with the extra `video`."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tf_style.errors import UserError
+from tf_style.images import check_output, to_uint8
+from tf_style.layout import resize, scaled_size
+from tf_style.weights import write_atomically
+
+__all__ = ["check_film", "write_film"]
+
+# Frames a second, the longer side, and how long the last stays.
+FRAMES_PER_SECOND, FRAME_SIZE, LAST_SECONDS = 10, 512, 2
+
+
+def check_film(path: str | Path, overwrite: bool = False) -> None:
+    """Refuse, before any work, a film that could not be written at its end.
+
+    Args:
+        path: It ends in .gif or .mp4.
+        overwrite: Whether one that exists may be replaced.
+
+    Raises:
+        UserError: It exists, its folder cannot be written, or an .mp4 without PyAV.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".mp4":
+        _av()
+    if path.exists() and not overwrite:
+        raise UserError(f"`{path}` exists already. Give another name, or --overwrite.")
+    check_output(path.with_suffix(".png"), overwrite=True)
+
+
+def write_film(path: str | Path, frames: Sequence[np.ndarray]) -> None:
+    """Write images as a film, whole or not at all; its size is the last frame's.
+
+    Args:
+        path: It ends in .gif or .mp4.
+        frames: Images `(height, width, 3)`, of any sizes.
+
+    Raises:
+        UserError: An .mp4 without PyAV.
+    """
+    height, width = scaled_size(*frames[-1].shape[:2], longer=FRAME_SIZE)
+    # Video codecs halve the colour's sides.
+    height, width = height // 2 * 2, width // 2 * 2
+    pictures = [to_uint8(resize(image, height, width)) for image in frames]
+    path, data = Path(path), io.BytesIO()
+    if path.suffix.lower() == ".gif":
+        times = [1000 // FRAMES_PER_SECOND] * (len(pictures) - 1) + [1000 * LAST_SECONDS]
+        first, *rest = map(Image.fromarray, pictures)
+        first.save(data, "gif", save_all=True, append_images=rest, duration=times, loop=0)
+    else:
+        av = _av()
+        with av.open(data, "w", format="mp4") as film:
+            stream = film.add_stream("libx264", rate=FRAMES_PER_SECOND)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for picture in pictures + pictures[-1:] * (FRAMES_PER_SECOND * LAST_SECONDS):
+                film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            film.mux(stream.encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, data.getvalue())
+
+
+def _av():
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(
+            "An .mp4 needs PyAV: pip install 'tf_style[video]', or give a .gif."
+        ) from error
+    return av
