@@ -197,32 +197,28 @@ def gatys(
         )
         before = sum(n for *_, n in stages[:k])
         if state and not state["optimizer"]:
-            start, used, tried = state["start"], int(state["used"]), int(state["tried"])
-            step = SMALLER_STEP if tried == 2 else FIRST_STEP
+            start, used, retried = state["start"], int(state["used"]), bool(state["retried"])
+            step = SMALLER_STEP if retried else FIRST_STEP
             optimizer = _optimizer(config, objective, state["position"], first_step=step)
         elif state:
-            start, used, tried = state["start"], int(state["used"]), int(state["tried"])
+            start, used, retried = state["start"], int(state["used"]), bool(state["retried"])
             optimizer = _optimizer(config, objective, None, state["optimizer"])
         else:
-            start, used, tried = resize(image, height, width).reshape(-1), 0, 0
+            start, used, retried = resize(image, height, width).reshape(-1), 0, False
             optimizer = _optimizer(config, objective, start)
         state, best, finished = None, start, False
         while not finished:
             found = next(optimizer)
             note, evaluations, arrays = "", used + found.evaluations, found.arrays
-            best, left = found.position, evaluations < budget
-            if found.stopped and found.finite and left and tried == 0 and found.evaluations > 1:
-                # The history misleads it: steepest descent from here, once.
-                used, tried, arrays = evaluations, 1, {}
-                optimizer = _optimizer(config, objective, best)
-            elif found.stopped and not found.finite:
-                if tried == 2:
+            best = found.position
+            if found.stopped and not found.finite:
+                if retried:
                     raise NonFiniteError(
                         f"The loss is not finite after {before + evaluations} evaluations, nor "
                         "with a smaller first step; lower --style-weight or --content-weight, or "
                         "use --precision float32."
                     )
-                used, tried, arrays = evaluations, 2, {}
+                used, retried, arrays = evaluations, True, {}
                 optimizer = _optimizer(config, objective, best, first_step=SMALLER_STEP)
                 note = "the loss was not finite: once more from the best, with a smaller step"
             elif found.stopped:
@@ -241,7 +237,7 @@ def gatys(
                 parts = objective.parts(pixels[None]).numpy()
             done = (sum(work[:k]) + min(evaluations / budget, 1) * work[k]) / sum(work)
             stored = {
-                "stage": k, "used": used, "tried": tried, "finished": finished,
+                "stage": k, "used": used, "retried": retried, "finished": finished,
                 "start": np.asarray(start), "position": np.asarray(best), "optimizer": arrays,
             }  # fmt: skip
             yield Iterate(

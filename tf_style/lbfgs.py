@@ -84,7 +84,7 @@ def lbfgs(
     equal values at both ends pass for a flat function.) The first secant then is d itself, which is
     evaluated and meets the Wolfe conditions nearly always. Whatever point is accepted has been
     evaluated; if the search between these ends takes too long, the iteration is done again with an
-    evaluated bracket.
+    evaluated bracket, and if that fails too, down the gradient with an empty history.
 
     Args:
         value_and_gradient: A tensor `(n,)` to the function's value, a scalar of 0 or more, and its
@@ -191,6 +191,14 @@ def lbfgs(
         after = iterate(results, tf.constant(True))
         if after.failed:
             after = iterate(results, tf.constant(False))
+        if after.failed and finite and results.num_iterations > 0:
+            # The history misleads it: steepest descent from here.
+            results = results._replace(
+                num_iterations=tf.constant(0),
+                position_deltas=tf.zeros_like(results.position_deltas),
+                gradient_deltas=tf.zeros_like(results.gradient_deltas),
+            )
+            continue
         results = after
         evaluations = int(count)
         stored = {name: getattr(results, name) for name in FIELDS}
