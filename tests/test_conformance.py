@@ -14,10 +14,25 @@ import pytest
 
 import tf_style
 from tf_style.adain import AdaINStylizer
+from tf_style.conditional import (
+    ConditionalStylizer,
+    NeutralStyle,
+    PredictedStylizer,
+    StylePredictor,
+    StyleTable,
+)
 from tf_style.decoder import Decoder
 from tf_style.encoder import VGGEncoder, VGGPreprocessing
-from tf_style.layers import AdaIN, ChannelStatistics, CropLike, PadToMultiple, ReflectionPadding2D
+from tf_style.layers import (
+    AdaIN,
+    ChannelStatistics,
+    ConditionalInstanceNorm,
+    CropLike,
+    PadToMultiple,
+    ReflectionPadding2D,
+)
 from tf_style.trainer import LearningRate
+from tf_style.transfer import TransferNetwork
 
 RNG = np.random.default_rng(29)
 
@@ -81,7 +96,45 @@ TABLE = {
         (2, 5, 7, 3),
         ({}, "float32"),
     ),
+    ConditionalInstanceNorm: Row(
+        lambda **k: ConditionalInstanceNorm(3, name="given", **k),
+        ((2, 5, 7, 3), (2, 6)),
+        (2, 5, 7, 3),
+        ({}, "float32"),
+    ),
+    StyleTable: Row(
+        lambda **k: StyleTable(("a", "b"), (2, 1), name="given", **k),
+        ((3, 2),),
+        (3, 6),
+        ({}, "float32"),
+    ),
     # -- models --
+    TransferNetwork: Row(
+        lambda **k: TransferNetwork((4, 5, 6), 1, (3, 2), True, name="given", **k),
+        ({"content": (2, 17, 23, 3), "parameters": (2, 34)},),
+        (2, 17, 23, 3),
+        (COMPUTE, "float32"),
+    ),
+    ConditionalStylizer: Row(
+        lambda **k: ConditionalStylizer(("a", "b"), (4, 5, 6), 1, (3, 2), name="given", **k),
+        ({"content": (2, 17, 23, 3), "style_weights": (2, 2)},),
+        (2, 17, 23, 3),
+        (COMPUTE, "float32"),
+    ),
+    StylePredictor: Row(
+        lambda **k: StylePredictor("mobilenet_v2", 7, name="given", **k),
+        ((2, 17, 23, 3),),
+        (2, 7),
+        (COMPUTE, "float32"),
+    ),
+    PredictedStylizer: Row(
+        lambda **k: PredictedStylizer(
+            "mobilenet_v2", (4, 5, 6), 1, (3, 2), True, name="given", **k
+        ),
+        ({"content": (2, 17, 23, 3), "style": (2, 19, 16, 3)},),
+        (2, 17, 23, 3),
+        (COMPUTE, "float32"),
+    ),
     VGGEncoder: Row(
         lambda **k: VGGEncoder("vgg16", ("relu2_1", "relu1_2"), "zero", "avg", name="given", **k),
         ((2, 17, 23, 3),),
@@ -102,6 +155,8 @@ TABLE = {
     ),
     # -- schedules --
     LearningRate: Row(lambda: LearningRate(0.1, "cosine", 0.2, 30, 4)),
+    # -- initialisers --
+    NeutralStyle: Row(lambda: NeutralStyle((2, 1))),
 }
 CALLABLE = [cls for cls, row in TABLE.items() if row.arguments]
 MODELS = [cls for cls in TABLE if issubclass(cls, keras.Model)]
@@ -140,7 +195,11 @@ def same(a, b):
 
 
 def test_no_class_is_missing_from_the_table():
-    kinds = (keras.layers.Layer, keras.optimizers.schedules.LearningRateSchedule)
+    kinds = (
+        keras.layers.Layer,
+        keras.optimizers.schedules.LearningRateSchedule,
+        keras.initializers.Initializer,
+    )
     found = set()
     for info in pkgutil.walk_packages(tf_style.__path__, "tf_style."):
         module = importlib.import_module(info.name)
@@ -187,12 +246,8 @@ def test_its_config_holds_every_argument_that_it_takes(cls):
 @every
 def test_keras_serialises_it(cls):
     instance = TABLE[cls].make()
-    if isinstance(instance, keras.layers.Layer):
-        kept = keras.saving.serialize_keras_object(instance)
-        clone = keras.saving.deserialize_keras_object(json.loads(json.dumps(kept)))
-    else:
-        kept = keras.optimizers.schedules.serialize(instance)
-        clone = keras.optimizers.schedules.deserialize(json.loads(json.dumps(kept)))
+    kept = keras.saving.serialize_keras_object(instance)
+    clone = keras.saving.deserialize_keras_object(json.loads(json.dumps(kept)))
     assert type(clone) is cls and clone.get_config() == instance.get_config()
 
 

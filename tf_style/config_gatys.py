@@ -149,9 +149,8 @@ class GatysConfig(Options):
     )  # fmt: skip
     learning_rate: float = option(0.02, "Adam's step, of pixels in [0, 1].", low=0, group=OPTIMIZER)
     precision: str = option(
-        "float32", "Of the convolutions. bfloat16 is faster where the processor is good at it, "
-        "but its rounding ends L-BFGS early: use it with adam.", choices=PRECISIONS,
-        group=OPTIMIZER,
+        "auto", "Of the convolutions; auto: bfloat16 where the processor is fast at it, and from "
+        "where that finds no way down any more float32.", choices=PRECISIONS, group=OPTIMIZER,
     )  # fmt: skip
     seed: int = option(
         0, "Of the noise, and of the Gaussian kernel's features.", low=0, high=2**31 - 1,

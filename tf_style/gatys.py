@@ -1,6 +1,7 @@
 """Gatys et al.: optimise the pixels, coarse to fine, as a generator of iterates."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator
 
@@ -25,8 +26,11 @@ MIN_SIDE = 32
 # Scales are the default from this longer side on, and the coarsest has at least this one.
 COARSE_TO_FINE, COARSEST = 512, 128
 
+# A coarse scale has one in so many of the evaluations: more bring the finest no further.
+COARSE_SHARE = 8
+
 # A first step that ends in numbers that are not finite is tried once more with a smaller one.
-FIRST_STEP, SMALLER_STEP = 0.3, 0.003
+FIRST_STEP, SMALLER = 0.3, 0.01
 
 # Less than half a level of 8 bits is no movement.
 MOVED = 0.5 / 255
@@ -71,8 +75,8 @@ class Iterate:
 def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tuple]:
     """Height, width and evaluations of every scale, coarse to fine.
 
-    Each scale has twice the size of the one before and the same number of evaluations, so that a
-    coarse one costs a quarter of the next; the finest takes the remainder.
+    Each scale has twice the size of the one before. A coarse one has an eighth of the evaluations
+    (less of more than four), which cost a quarter and less; the finest has the others.
 
     Args:
         height: Of the finest.
@@ -86,7 +90,7 @@ def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tup
 
     Example:
         >>> plan(384, 512, 0, 500)
-        [(96, 128, 166), (192, 256, 166), (384, 512, 168)]
+        [(96, 128, 62), (192, 256, 62), (384, 512, 376)]
     """
     longer, shorter = max(height, width), min(height, width)
     if shorter < MIN_SIDE:
@@ -100,7 +104,7 @@ def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tup
             scales += 1
     while scales > 1 and (shorter / 2 ** (scales - 1) < MIN_SIDE or scales > max_evaluations):
         scales -= 1
-    each = max_evaluations // scales
+    each = max(1, max_evaluations // max(COARSE_SHARE, 2 * scales))
     sizes = [scaled_size(height, width, longer=round(longer / 2**k)) for k in range(scales)][::-1]
     return [
         (h, w, each if k < scales - 1 else max_evaluations - each * (scales - 1))
@@ -108,7 +112,9 @@ def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tup
     ]
 
 
-def encoder_for(config: GatysConfig) -> tuple[VGGEncoder, LossWeights]:
+def encoder_for(
+    config: GatysConfig, compute_dtype: str = "float32"
+) -> tuple[VGGEncoder, LossWeights]:
     """The encoder up to the deepest layer that counts, and the weights that go with it."""
     named = (*weighted(config.content_layers), *weighted(config.style_layers))
     layers_up_to(config.encoder, list(named))  # Names all that are known, if one is not.
@@ -120,7 +126,7 @@ def encoder_for(config: GatysConfig) -> tuple[VGGEncoder, LossWeights]:
         expected_sha256=config.encoder_sha256,
         padding=config.padding,
         pooling=config.pooling,
-        compute_dtype=compute_dtype(config.precision),
+        compute_dtype=compute_dtype,
     )
     return encoder, loss_weights(config, factors)
 
@@ -172,9 +178,25 @@ def gatys(
                 f"{MIN_SIDE} px or more; use a larger --style-size."
             )
     began = time.monotonic()
-    encoder, weights = encoder_for(config)
+    encoder_of = functools.cache(functools.partial(encoder_for, config))
     shares = shares or [1.0] * len(styles)
     work = [h * w * n for h, w, n in stages]
+
+    def objective_at(height, width, exact):
+        encoder, weights = encoder_of("float32" if exact else compute_dtype(config.precision))
+        ratio = height / content.shape[0], width / content.shape[1]
+        sized = [_scaled(style, ratio) for style in styles]
+        return Objective(
+            encoder,
+            resize(content, height, width),
+            list(zip(sized, shares, strict=True)),
+            weights,
+            [resize_mask(mask, height, width) for mask in content_masks],
+            [resize_mask(mask, *sized[0].shape[:2]) for mask in style_masks],
+            config.seed,
+        )
+
+    inexact = compute_dtype(config.precision) != "float32"
     stage = int(state["stage"]) if state else 0
     if state is None:
         image = _start(content, styles, config, stages[0][:2])
@@ -184,43 +206,40 @@ def gatys(
         stage, state = stage + 1, None
     for k in range(stage, len(stages)):
         height, width, budget = stages[k]
-        ratio = height / content.shape[0], width / content.shape[1]
-        sized = [_scaled(style, ratio) for style in styles]
-        objective = Objective(
-            encoder,
-            resize(content, height, width),
-            list(zip(sized, shares, strict=True)),
-            weights,
-            [resize_mask(mask, height, width) for mask in content_masks],
-            [resize_mask(mask, *sized[0].shape[:2]) for mask in style_masks],
-            config.seed,
-        )
         before = sum(n for *_, n in stages[:k])
-        if state and not state["optimizer"]:
-            start, used, retried = state["start"], int(state["used"]), bool(state["retried"])
-            step = SMALLER_STEP if retried else FIRST_STEP
-            optimizer = _optimizer(config, objective, state["position"], first_step=step)
-        elif state:
-            start, used, retried = state["start"], int(state["used"]), bool(state["retried"])
+        if state:
+            start, used = state["start"], int(state["used"])
+            retried, exact = bool(state["retried"]), bool(state["exact"])
+        else:
+            start, used = resize(image, height, width).reshape(-1), 0
+            retried, exact = False, not inexact
+        objective = objective_at(height, width, exact)
+        if state and state["optimizer"]:
             optimizer = _optimizer(config, objective, None, state["optimizer"])
         else:
-            start, used, retried = resize(image, height, width).reshape(-1), 0, False
-            optimizer = _optimizer(config, objective, start)
+            position = state["position"] if state else start
+            optimizer = _optimizer(config, objective, position, retried=retried)
         state, best, finished = None, start, False
         while not finished:
             found = next(optimizer)
             note, evaluations, arrays = "", used + found.evaluations, found.arrays
             best = found.position
-            if found.stopped and not found.finite:
-                if retried:
-                    raise NonFiniteError(
-                        f"The loss is not finite after {before + evaluations} evaluations, nor "
-                        "with a smaller first step; lower --style-weight or --content-weight, or "
-                        "use --precision float32."
-                    )
-                used, retried, arrays = evaluations, True, {}
-                optimizer = _optimizer(config, objective, best, first_step=SMALLER_STEP)
-                note = "the loss was not finite: once more from the best, with a smaller step"
+            again = found.stopped and evaluations < budget and not (exact and found.finite)
+            if found.stopped and not found.finite and retried:
+                raise NonFiniteError(
+                    f"The loss is not finite after {before + evaluations} evaluations, nor "
+                    "with a smaller first step; lower --style-weight or --content-weight, or "
+                    "use --precision float32."
+                )
+            if again:
+                used, arrays = evaluations, {}
+                if found.finite:
+                    exact, objective = True, objective_at(height, width, True)
+                    note = "bfloat16 finds no way down any more: on in float32"
+                else:
+                    retried = True
+                    note = "the loss was not finite: once more from the best, with a smaller step"
+                optimizer = _optimizer(config, objective, best, retried=retried)
             elif found.stopped:
                 finished = True
             finished = finished or evaluations >= budget
@@ -237,7 +256,7 @@ def gatys(
                 parts = objective.parts(pixels[None]).numpy()
             done = (sum(work[:k]) + min(evaluations / budget, 1) * work[k]) / sum(work)
             stored = {
-                "stage": k, "used": used, "retried": retried, "finished": finished,
+                "stage": k, "used": used, "retried": retried, "exact": exact, "finished": finished,
                 "start": np.asarray(start), "position": np.asarray(best), "optimizer": arrays,
             }  # fmt: skip
             yield Iterate(
@@ -253,11 +272,12 @@ def gatys(
             )
 
 
-def _optimizer(config, objective, start, arrays=None, first_step=FIRST_STEP):
+def _optimizer(config, objective, start, arrays=None, retried=False):
     if config.optimizer == "adam":
-        rate = config.learning_rate * (first_step / FIRST_STEP)
+        rate = config.learning_rate * (SMALLER if retried else 1.0)
         return adam(objective, start, arrays=arrays, learning_rate=rate)
-    return lbfgs(objective, start, arrays=arrays, history=config.history, first_step=first_step)
+    step = FIRST_STEP * (SMALLER if retried else 1.0)
+    return lbfgs(objective, start, arrays=arrays, history=config.history, first_step=step)
 
 
 def _start(content, styles, config, size):

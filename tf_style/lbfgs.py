@@ -72,8 +72,8 @@ def lbfgs(
 
         first_step * f / |g|**2 * g,
 
-    `first_step` of the way to 0 if f were linear: a third of it is accepted at once for most pictures.
-    Its tolerances are 0: the caller decides when it is enough.
+    `first_step` of the way to 0 if f were linear: a third of that is accepted at once for most
+    pictures. Its tolerances are 0: the caller decides when it is enough.
 
     A step of the line search costs one evaluation in general where TensorFlow Probability's costs
     three. Hager & Zhang's search first brackets the minimum along the direction d, then looks

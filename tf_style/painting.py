@@ -205,7 +205,7 @@ def _read_state(folder, about, config, size):
 def _shapes(config, n):
     """Shapes of a state of n numbers: of what is always there, and of what an optimizer adds."""
     always = {"start": (n,), "position": (n,)}
-    always |= dict.fromkeys(("stage", "used", "retried", "finished"), ())
+    always |= dict.fromkeys(("stage", "used", "retried", "exact", "finished"), ())
     adds = {"evaluations": ()}
     if config.optimizer == "adam":
         adds |= dict.fromkeys(("iterate", "m", "v", "sum"), (n,))

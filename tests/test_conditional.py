@@ -1,0 +1,146 @@
+"""Stylizers of many styles: tables, predictors, the published nets."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from tf_style import conditional
+from tf_style.conditional import ConditionalStylizer, PredictedStylizer, StylePredictor
+from tf_style.errors import UserError
+from tf_style.images import read_image
+from tf_style.inference import load
+from tf_style.layout import center_crop, resize
+
+RNG = np.random.default_rng(7)
+SMALL = {"contract": (6, 8, 10), "blocks": 1, "expand": (6, 4)}
+
+
+def colourful(stylizer):
+    """Styles that differ."""
+    for row in stylizer.table.rows:
+        row.assign(row.numpy() + RNG.normal(0, 0.3, row.shape))
+    return stylizer
+
+
+@pytest.fixture(scope="module")
+def table():
+    keras.utils.set_random_seed(2)
+    return colourful(ConditionalStylizer(("wave", "night", "scream"), **SMALL))
+
+
+def call(stylizer, content, weights):
+    weights = np.tile(np.float32(weights), (len(content), 1))
+    return np.asarray(stylizer({"content": content, "style_weights": weights}))
+
+
+CONTENT = np.float32(RNG.random((1, 24, 32, 3)))
+
+
+def test_the_two_parts_make_the_whole(table):
+    weights = np.float32([[0.2, 0.8, 0.0]])
+    statistics = table.encode_style(weights)
+    parts = table.transfer({"content": CONTENT, "statistics": statistics})
+    assert np.array_equal(parts, call(table, CONTENT, weights[0]))
+
+
+def test_a_blend_is_one_of_scales_and_shifts(table):
+    rows = [row.numpy() for row in table.table.rows]
+    found = table.encode_style(np.float32([[0.25, 0.75, 0]])).numpy()[0]
+    np.testing.assert_allclose(found, 0.25 * rows[0] + 0.75 * rows[1], rtol=1e-6, atol=1e-7)
+
+
+def test_a_style_that_is_added_changes_no_other_bit(table):
+    more = ConditionalStylizer(("wave", "night", "scream", "new"), **SMALL)
+    more.network.set_weights(table.network.get_weights())
+    for old, new in zip(table.table.rows, more.table.rows, strict=False):
+        new.assign(old)
+    more.table.rows[3].assign(RNG.normal(0, 5, more.table.rows[3].shape))
+    for weights in (*np.eye(3), (0.2, 0.3, 0.5)):
+        before, after = call(table, CONTENT, weights), call(more, CONTENT, (*weights, 0))
+        assert np.array_equal(before, after)
+    assert not np.array_equal(call(more, CONTENT, (0, 0, 0, 1)), before)
+
+
+def test_names_must_be_different():
+    for names in ((), ("a", "a")):
+        with pytest.raises(UserError, match="Names of styles must be different"):
+            ConditionalStylizer(names, **SMALL)
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2"])
+def test_stored_variables_are_all_that_is_needed(backbone):
+    model = {"contract": [6, 8, 10], "blocks": 1, "expand": [6, 4], "plain_contraction": True}
+    model |= {"backbone": backbone}
+    one, other = (conditional.build_stylizer(model) for _ in range(2))
+    stored = conditional.stored_variables(one, model)
+    for variable in stored.values():
+        variable.assign(variable.numpy() + RNG.normal(0, 0.1, variable.shape))
+    for name, variable in conditional.stored_variables(other, model).items():
+        variable.assign(stored[name])
+    pictures = {"content": CONTENT, "style": np.float32(RNG.random((1, 40, 30, 3)))}
+    assert np.array_equal(one(pictures), other(pictures))
+    assert not any("vgg" in name or "block1_conv1" in name for name in stored)
+
+
+def test_folded_batch_norms_change_nothing():
+    layers = [keras.Input((12, 12, 3)), keras.layers.Conv2D(4, 3, use_bias=False),
+              keras.layers.BatchNormalization(), keras.layers.ReLU(),
+              keras.layers.DepthwiseConv2D(3, use_bias=False),
+              keras.layers.BatchNormalization()]  # fmt: skip
+    model = keras.Sequential(layers)
+    for layer in (model.layers[1], model.layers[4]):
+        layer.set_weights([RNG.uniform(0.5, 2, 4) for _ in range(4)])
+    images = np.float32(RNG.random((2, 12, 12, 3)))
+    before = model(images, training=False).numpy()
+    conditional.fold_batch_norms(model)
+    np.testing.assert_allclose(model(images, training=False), before, rtol=1e-4, atol=1e-5)
+    # Frozen: a batch does not normalise itself.
+    np.testing.assert_allclose(model(images, training=True), before, rtol=1e-4, atol=1e-5)
+    gamma, _, mean, variance = model.layers[1].get_weights()
+    assert (gamma == 1).all() and (mean == 0).all() and np.allclose(variance, 1 - 1e-3)
+
+
+def test_the_predictor_sees_a_style_at_one_size():
+    predictor = StylePredictor("vgg16", 5)
+    encoder, _, _ = conditional.build_encoder("vgg16", conditional.PREDICTOR_LAYERS, "packaged")
+    predictor.trunk.set_weights(encoder.get_weights())
+    style = read_image(ROOT / "examples/styles/starry_night.jpg")
+    small, large = (resize(style, side, side)[None] for side in (256, 512))
+    a, b = predictor(small).numpy(), predictor(large).numpy()
+    assert np.linalg.norm(a - b) < 0.02 * np.linalg.norm(a)
+
+
+def test_an_unknown_backbone():
+    with pytest.raises(UserError, match="must be one of mobilenet_v2, vgg16. Received: 'resnet'"):
+        PredictedStylizer("resnet")
+
+
+# -- the published nets ----------------------------------------------------------------------------
+
+GOLDEN = np.load(ROOT / "tests/golden/magenta.npz")
+# As tools/import_magenta.py has them.
+PHOTO = center_crop(read_image(ROOT / "examples/content/astronaut.jpg"), 384)
+PAINTING = resize(center_crop(read_image(ROOT / "examples/styles/starry_night.jpg")), 256, 256)
+
+
+def test_magenta26_is_what_onnx_runtime_gives():
+    stylize = load("magenta26", "float32")
+    assert len(stylize.styles) == 26
+    found = stylize(PHOTO[:96, :96], "magenta03:0.25,magenta11:0.75")
+    np.testing.assert_allclose(found, GOLDEN["stylized26"], atol=1e-3)
+
+
+def test_magenta_is_what_onnx_runtime_gives():
+    stylize = load("magenta", "float32")
+    statistics = stylize.encode_style(PAINTING)
+    np.testing.assert_allclose(statistics, GOLDEN["statistics"], atol=1e-2)
+    found = stylize.transfer(PHOTO, GOLDEN["statistics"])[::6, ::6]
+    np.testing.assert_allclose(found, GOLDEN["stylized"], atol=1e-3)
+    # And through both parts.
+    np.testing.assert_allclose(stylize(PHOTO, PAINTING)[::6, ::6], GOLDEN["stylized"], atol=1e-2)
+
+
+def test_magenta_takes_any_size():
+    stylize = load("magenta", "float32")
+    assert stylize(PHOTO[:97, :131], PAINTING, alpha=0.5).shape == (97, 131, 3)

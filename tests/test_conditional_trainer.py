@@ -1,0 +1,187 @@
+"""What the trainings of many styles move, and towards what."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import picture
+
+from tf_style import checkpoint
+from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer, style_names
+from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.errors import UserError
+from tf_style.images import write_image
+from tf_style.options import from_dict
+from tf_style.training import train
+
+TINY = {
+    "encoder": "vgg16", "contract": (4, 5, 6), "blocks": 1, "expand": (4, 3), "crop_size": 32,
+    "resize_size": 36, "style_size": 40, "batch_size": 2, "weights_for": "normalised",
+    "content_layers": ("relu2_1",), "style_layers": ("relu1_1", "relu2_1"), "style_weight": 2.0,
+    "max_iter": 2, "preview_iter": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pictures")
+    for seed in range(3):
+        write_image(root / f"photos/{seed}.png", picture(40, 44, seed))
+    for seed, name in enumerate(("wave", "night"), 10):
+        write_image(root / f"paintings/{name}.png", picture(48, 44, seed))
+    write_image(root / "new.png", picture(44, 44, 20))
+    return root
+
+
+def config(folders, kind=ConditionalConfig, **changes):
+    paths = {"content_path": str(folders / "photos"), "style_path": str(folders / "paintings")}
+    return kind(**TINY | paths | changes)
+
+
+def batch(index=(0, 1)):
+    return (
+        np.stack([picture(32, 32, k) for k in range(2)]), np.int32(index), np.zeros(2, "float32")
+    )  # fmt: skip
+
+
+def gram(x):
+    x = np.asarray(x, "float64").reshape(-1, x.shape[-1])
+    return x.T @ x / len(x)
+
+
+def test_losses_are_those_of_the_formula(folders):
+    trainer = ConditionalTrainer(config(folders, tv_weight=3.0, content_weight=5.0))
+    content, style, _ = batch()
+    found = {k: np.asarray(v) for k, v in trainer.losses(*batch()).items()}
+    assert found.keys() == {"content/relu2_1", "style/relu1_1", "style/relu2_1", "tv"}
+    picks = np.eye(2, dtype="float32")[style]
+    stylized = trainer.stylizer({"content": content, "style_weights": picks}).numpy()
+    for k, name in enumerate(("night", "wave")):  # By their names' order.
+        painting = picture(48, 44, {"wave": 10, "night": 11}[name])
+        # As the trainer has it: at 40 px, from a file of 8 bits.
+        del painting
+        features = trainer.encoder(stylized[k : k + 1])
+        of_content = trainer.encoder(content[k : k + 1])
+        difference = np.asarray(features["relu2_1"] - of_content["relu2_1"], "float64")
+        np.testing.assert_allclose(
+            found["content/relu2_1"][k], 5 * np.mean(difference**2), rtol=1e-4
+        )
+        for layer in ("relu1_1", "relu2_1"):
+            target = trainer.targets[layer, "gram"][k].numpy()
+            distance = np.mean((gram(features[layer]) - target) ** 2) / 4
+            np.testing.assert_allclose(found[f"style/{layer}"][k], distance, rtol=1e-3)
+    down, across = np.diff(stylized, axis=1), np.diff(stylized, axis=2)
+    tv = np.mean(down**2, (1, 2, 3)) + np.mean(across**2, (1, 2, 3))
+    np.testing.assert_allclose(found["tv"], 3 * tv, rtol=1e-4)
+
+
+def test_targets_are_the_paintings_whole(folders):
+    from tf_style.images import read_image
+    from tf_style.layout import fit_shorter
+
+    trainer = ConditionalTrainer(config(folders))
+    assert trainer.names == ["night", "wave"] == trainer.model["styles"]
+    for k, name in enumerate(trainer.names):
+        image = fit_shorter(read_image(folders / f"paintings/{name}.png"), 40)
+        features = trainer.encoder(image[None])["relu2_1"]
+        np.testing.assert_allclose(
+            trainer.targets["relu2_1", "gram"][k], gram(features.numpy()), rtol=1e-3, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("name", ["moments", "linear", "polynomial", "gaussian"])
+def test_every_style_loss_is_a_choice_here_too(folders, name):
+    trainer = ConditionalTrainer(config(folders, style_loss=("gram", name)))
+    losses = trainer.losses(*batch())
+    assert f"style/relu1_1/{name}" in losses and "style/relu1_1/gram" in losses
+    assert all(np.isfinite(x).all() for x in losses.values())
+
+
+def test_a_step_moves_the_network_and_the_styles_of_the_batch(folders):
+    trainer = ConditionalTrainer(config(folders))
+    before = {name: v.numpy() for name, v in trainer.stored.items()}
+    _, faults = trainer.step(batch((1, 1)))
+    assert not faults.numpy().any()
+    changed = {name for name, v in trainer.stored.items() if (v.numpy() != before[name]).any()}
+    assert changed == set(before) - {"styles/night"}
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2"])
+def test_a_predicted_style_is_trained_through_its_predictor(folders, backbone, monkeypatch):
+    import keras
+
+    # Keras' MobileNetV2 as it is before training: its weights need a download.
+    real = keras.applications.MobileNetV2
+    monkeypatch.setattr(
+        keras.applications, "MobileNetV2", lambda *a, **k: real(*a, **k | {"weights": None})
+    )
+    trainer = PredictedTrainer(config(folders, PredictedConfig, backbone=backbone))
+    before = {name: v.numpy() for name, v in trainer.stored.items()}
+    content, _, identity = batch()
+    style = np.stack([picture(40, 40, k) for k in (5, 6)])
+    trunk = trainer.stylizer.predictor.trunk.get_weights()
+    for _ in range(2):  # The heads begin near zero: the bottleneck moves when they have.
+        losses, faults = trainer.step((content, style, identity))
+    assert not faults.numpy().any() and {"tv", "content/relu2_1"} <= losses.keys()
+    changed = {name for name, v in trainer.stored.items() if (v.numpy() != before[name]).any()}
+    assert {"heads/heads/kernel", "predictor/bottleneck/kernel"} <= changed
+    moved = any(
+        (a != b).any()
+        for a, b in zip(trunk, trainer.stylizer.predictor.trunk.get_weights(), strict=True)
+    )
+    assert moved == (backbone == "mobilenet_v2")
+
+
+def test_training_resuming_and_adding_a_style(folders, tmp_path):
+    from tf_style.inference import load
+
+    options = config(folders, checkpoint=str(tmp_path / "ckpt"), save_iter=1, preview_iter=1,
+                     progress_gif=str(tmp_path / "a.gif"))  # fmt: skip
+    list(train(options))
+    assert checkpoint.read_config(tmp_path / "ckpt")["model"]["styles"] == ["night", "wave"]
+    assert (tmp_path / "a.gif").exists() and (tmp_path / "ckpt/previews/00000002.jpg").exists()
+    assert "all 2 steps are done" in [r.note for r in train(options)][-1]
+    before = load(tmp_path / "ckpt", "float32")
+    photo = picture(40, 44, 1)
+    pictures = {name: before(photo, name) for name in before.styles}
+
+    adding = dataclasses.replace(options, add_style=str(folders / "new.png"), style_path="")
+    list(train(adding))
+    after = load(tmp_path / "ckpt", "float32")
+    assert after.styles == ("night", "wave", "new")
+    for name, expected in pictures.items():
+        assert np.array_equal(after(photo, name), expected)
+    assert not np.array_equal(after(photo, "new"), after(photo, "wave"))
+    with pytest.raises(UserError, match="has the style 'new' already"):
+        list(train(dataclasses.replace(adding, overwrite=True)))
+    with pytest.raises(UserError, match="has the styles night, wave, new, which are not those"):
+        list(train(options))
+
+
+def test_adding_to_what_has_no_styles(folders, tiny):
+    with pytest.raises(UserError, match="has no styles"):
+        ConditionalTrainer(
+            config(folders, checkpoint=str(tiny), add_style=str(folders / "new.png"))
+        )
+
+
+def test_two_paintings_of_one_name(tmp_path):
+    for name in ("a/x.png", "b/x.png"):
+        write_image(tmp_path / name, picture(20, 20, 1))
+    with pytest.raises(UserError, match="are named 'x': rename one"):
+        style_names(str(tmp_path))
+
+
+def test_published_weights_are_converted_layer_by_layer(folders):
+    """A Gram loss of raw VGG is the normalised one by factor**4."""
+    raw = from_dict(ConditionalConfig, {"preset": "johnson"})
+    trainer = ConditionalTrainer(dataclasses.replace(
+        raw, **{k: v for k, v in TINY.items() if k not in ("style_layers", "style_weight",
+                                                          "weights_for", "content_layers")},
+        content_path=str(folders / "photos"), style_path=str(folders / "paintings"),
+    ))  # fmt: skip
+    factors = trainer.model["factors"]
+    for (layer, _), weight in trainer.weights.style.items():
+        channels = 64 * 2 ** (int(layer[4]) - 1)
+        assert weight == pytest.approx(20 / channels**2 / factors[layer] ** 4)
+    assert trainer.weights.content == {"relu3_3": pytest.approx(factors["relu3_3"] ** -2)}
