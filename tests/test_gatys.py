@@ -163,6 +163,27 @@ def test_the_texture_of_500_evaluations():
     assert iterates[-1].loss <= 0.005 * noise_loss(painting())
 
 
+@slow
+def test_a_transfer_of_500_evaluations_ends_where_scipys_does():
+    from scipy.optimize import minimize
+
+    settings = config(500, style_weight=100.0)
+    content, style = photo(64, 64), painting(64, 64)
+    last = run(content, [style], settings)[-1]
+    encoder, weights = encoder_for(settings)
+    objective, values = Objective(encoder, content, style, weights), []
+
+    def function(pixels):
+        value, gradient = objective(tf.constant(pixels, tf.float32))
+        values.append(float(value))
+        return values[-1], gradient.numpy().astype("float64")
+
+    options = {"maxcor": 10, "ftol": 0, "gtol": 0, "maxfun": 500, "maxiter": 500}
+    start = content.reshape(-1).astype("float64")
+    minimize(function, start, jac=True, method="L-BFGS-B", options=options)
+    assert last.loss <= 0.02 * values[0] and last.loss <= 1.02 * min(values[:500])
+
+
 def noise_loss(style):
     encoder, weights = encoder_for(config(content_weight=0))
     noise = np.random.default_rng(0).normal(0.5, 0.15, (1, *style.shape))
@@ -193,6 +214,16 @@ def test_iterates_count_and_end(optimizer):
     sizes = {1: (32, 48, 3), 2: (64, 96, 3)}
     assert all(one.image.shape == sizes[one.scale] for one in iterates)
     assert {one.scale for one in iterates} == {1, 2}
+
+
+def test_bfloat16_goes_on_in_float32_where_it_finds_no_way_down():
+    settings = config(80, precision="bfloat16", style_weight=0, content_layers=("relu2_1",))
+    iterates = run(photo(40, 40), [], settings)
+    (turn,) = [k for k, one in enumerate(iterates) if one.note]
+    assert "on in float32" in iterates[turn].note and iterates[-1].loss < iterates[turn].loss
+    assert int(iterates[turn].state["exact"]) and not int(iterates[turn - 1].state["exact"])
+    again = run(photo(40, 40), [], settings, state=iterates[turn].state)
+    assert np.array_equal(again[-1].image, iterates[-1].image)
 
 
 # -- resuming --------------------------------------------------------------------------------------

