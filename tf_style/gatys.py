@@ -32,6 +32,9 @@ COARSE_SHARE = 8
 # A first step that ends in numbers that are not finite is tried once more with a smaller one.
 FIRST_STEP, SMALLER = 0.3, 0.01
 
+# A step that takes so many evaluations wanders in bfloat16's rounding.
+STALLED = 10
+
 # Less than half a level of 8 bits is no movement.
 MOVED = 0.5 / 255
 
@@ -219,12 +222,16 @@ def gatys(
         else:
             position = state["position"] if state else start
             optimizer = _optimizer(config, objective, position, retried=retried)
+        last_count = int(state["optimizer"].get("evaluations", 0)) if state else 0
         state, best, finished = None, start, False
         while not finished:
             found = next(optimizer)
+            stalled = not exact and found.evaluations - last_count >= STALLED
+            last_count = found.evaluations
             note, evaluations, arrays = "", used + found.evaluations, found.arrays
             best = found.position
-            again = found.stopped and evaluations < budget and not (exact and found.finite)
+            again = (found.stopped and not (exact and found.finite)) or stalled
+            again = again and evaluations < budget
             if found.stopped and not found.finite and retried:
                 raise NonFiniteError(
                     f"The loss is not finite after {before + evaluations} evaluations, nor "
@@ -232,7 +239,7 @@ def gatys(
                     "use --precision float32."
                 )
             if again:
-                used, arrays = evaluations, {}
+                used, arrays, last_count = evaluations, {}, 0
                 if found.finite:
                     exact, objective = True, objective_at(height, width, True)
                     note = "bfloat16 finds no way down any more: on in float32"
