@@ -29,6 +29,7 @@ def options(tmp_path):
         "style_layers": ("relu1_1", "relu2_1"),
         "max_evaluations": 12,
         "save_every": 4,
+        "precision": "float32",
     }
 
 
