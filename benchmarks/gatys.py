@@ -30,7 +30,13 @@ from tf_style.lbfgs import lbfgs
 from tf_style.objective import Objective
 from tf_style.precision import compute_dtype
 
-CONFIG = {"encoder": "vgg16", "style_weight": 100.0, "pooling": "avg", "init": "content"}
+CONFIG = {
+    "encoder": "vgg16",
+    "style_weight": 100.0,
+    "pooling": "avg",
+    "init": "content",
+    "precision": "float32",
+}
 
 
 class Run(NamedTuple):
@@ -151,8 +157,8 @@ def compare_evaluations(options: argparse.Namespace) -> None:
     last = f"loss after {limit} / start's"
     table("optimiser", "per iteration", *titles, "median ratio", last, "/ SciPy's")
     whole = coarse_to_fine(content, style, limit)
-    # Half of a budget is coarse: 1.6 n evaluations cost 0.8 n / 4 + 0.8 n.
-    budgets = {n: coarse_to_fine(content, style, round(1.6 * n)) for n in targets}
+    # An eighth of a budget is coarse: 1.1 n evaluations cost 0.14 n / 4 + 0.96 n.
+    budgets = {n: coarse_to_fine(content, style, round(1.1 * n)) for n in targets}
     rows = {"SciPy L-BFGS-B, maxcor 10": scipy}
     for history in (20, 50):
         rows[f"ours, one scale, history {history}"] = our_run(objective, start, limit, history)
@@ -293,9 +299,8 @@ def compare_seconds(options: argparse.Namespace) -> None:
     table(name, k + 1, f"{best:.5g}", f"{reference:.1f}", 1, f"{each:.3f}", 1)
     for scales in (0, 1):
         for precision in ("auto", "float32"):
-            config = GatysConfig(
-                max_evaluations=options.evaluations, scales=scales, precision=precision, **CONFIG
-            )
+            changed = {"precision": precision, "scales": scales}
+            config = GatysConfig(max_evaluations=options.evaluations, **CONFIG | changed)
             times, near = [], []
             for ours in gatys(content, [style], config):
                 if ours.image.shape == content.shape:

@@ -2,6 +2,7 @@ import ast
 import configparser
 import dataclasses
 import importlib
+import json
 import os
 import pty
 import re
@@ -18,7 +19,9 @@ from conftest import ROOT, environment, picture
 from PIL import Image
 
 from tf_style.cli import app, stylize, train
+from tf_style.cli import conditional as conditional_cli
 from tf_style.config import StylizeConfig, TrainConfig
+from tf_style.config_conditional import ConditionalConfig, PredictedConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import read_image, write_image
 
@@ -463,3 +466,48 @@ def test_help_and_bad_flags_need_no_tensorflow(run, door):
     done = run("-c", code)
     assert done.stdout.endswith("0 2 False\n")
     assert done.stderr == "x: There is no flag --bogus; see --help.\n"
+
+
+# -- methods of train.py ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [ConditionalConfig, PredictedConfig])
+def test_help_of_the_other_methods(config, capsys):
+    method = config().method
+    assert train.main(["train.py", f"--method={method}", "--help"]) == 0
+    said = capsys.readouterr().out
+    for field in dataclasses.fields(config):
+        assert f"--{field.name.replace('_', '-')}" in said
+
+
+def test_a_style_is_added_with_the_options_of_the_model(tmp_path):
+    trained = ConditionalConfig(
+        content_path="photos", style_path="a", contract=(4, 5, 6), max_iter=500, tv_weight=2.0,
+        checkpoint=str(tmp_path),
+    )  # fmt: skip
+    record = {"method": "conditional", "model": {}, "training": dataclasses.asdict(trained)}
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    seen = []
+    argv = ["train.py", "--method=conditional", "--checkpoint", str(tmp_path), "--add-style=b.jpg"]
+    conditional_cli.main([*argv, "--batch-size=3"], lambda config: seen.append(config) or 0)
+    changed = {"style_path": "", "max_iter": 50, "batch_size": 3, "add_style": "b.jpg"}
+    assert seen == [dataclasses.replace(trained, **changed)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method=conditional", "--content-path=nowhere", "--style-path=x"], "nowhere"),
+        (["--method=conditional", "--content-path=."], "`style_path` is needed"),
+        (["--method=conditional", "--add-style=a.jpg", "--checkpoint=nowhere"], "is no checkpoint"),
+        (["--method=predicted", "--alpha=1"], "There is no flag --alpha"),
+        (
+            ["--method=dumoulin"],
+            "must be one of adain, conditional, predicted. Received: 'dumoulin'",
+        ),
+    ],
+)
+def test_mistakes_with_the_other_methods(words, message, capsys):
+    assert train.main(["train.py", *words]) == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said

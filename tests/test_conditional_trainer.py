@@ -103,7 +103,9 @@ def test_a_step_moves_the_network_and_the_styles_of_the_batch(folders):
     assert changed == set(before) - {"styles/night"}
 
 
-@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "backbone", ["vgg16", pytest.param("mobilenet_v2", marks=pytest.mark.slow)]
+)
 def test_a_predicted_style_is_trained_through_its_predictor(folders, backbone, monkeypatch):
     import keras
 
@@ -138,11 +140,16 @@ def test_training_resuming_and_adding_a_style(folders, tmp_path):
     assert checkpoint.read_config(tmp_path / "ckpt")["model"]["styles"] == ["night", "wave"]
     assert (tmp_path / "a.gif").exists() and (tmp_path / "ckpt/previews/00000002.jpg").exists()
     assert "all 2 steps are done" in [r.note for r in train(options)][-1]
+    other = dataclasses.replace(options, checkpoint=str(tmp_path / "other"))
+    with pytest.raises(UserError, match="a.gif` exists already"):
+        list(train(other))
     before = load(tmp_path / "ckpt", "float32")
     photo = picture(40, 44, 1)
     pictures = {name: before(photo, name) for name in before.styles}
 
-    adding = dataclasses.replace(options, add_style=str(folders / "new.png"), style_path="")
+    adding = dataclasses.replace(
+        options, add_style=str(folders / "new.png"), style_path="", progress_gif=""
+    )
     list(train(adding))
     after = load(tmp_path / "ckpt", "float32")
     assert after.styles == ("night", "wave", "new")

@@ -131,6 +131,9 @@ class ConditionalTrainer(_TransferTrainer):
         stylized = self.stylizer({"content": content, "style_weights": picks})
         return self.weigh(content, stylized, target)
 
+    def pair_options(self):
+        return {"by_index": True}
+
     def preview(self, contents, styles):
         which = [k % len(self.names) for k in range(len(contents))]
         picks = np.eye(len(self.stylizer.styles), dtype="float32")[np.array(which) + self.first]
@@ -163,6 +166,10 @@ class PredictedTrainer(_TransferTrainer):
         target = keras.tree.map_structure(ops.stop_gradient, target)
         stylized = self.stylizer({"content": content, "style": style})
         return self.weigh(content, stylized, target)
+
+    def pair_options(self):
+        c = self.config
+        return {"style_crop_size": c.style_size, "augment_styles": not c.plain_styles}
 
     def preview(self, contents, styles):
         pictures = {"content": np.stack(contents), "style": np.stack(styles)}

@@ -104,6 +104,10 @@ class Trainer:
         """Weighted losses of a batch, each `(batch,)`, by name."""
         raise NotImplementedError
 
+    def pair_options(self) -> dict:
+        """How `data.pairs` is to draw the styles."""
+        return {}
+
     def preview(self, contents: list, styles: list) -> tuple[list, np.ndarray]:
         """Pictures of styles and, of as many photos, how they come out in them."""
         raise NotImplementedError
@@ -254,6 +258,9 @@ class AdaINTrainer(Trainer):
             # A content loss on the pixels themselves.
             losses["identity"] = c.identity_weight * identity * content_loss(stylized, content)
         return losses
+
+    def pair_options(self):
+        return {"identity": self.config.identity_weight > 0}
 
     def preview(self, contents, styles):
         ones = np.ones(len(contents), "float32")

@@ -20,7 +20,7 @@ from tf_style import checkpoint, data
 from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.film import write_film
+from tf_style.film import check_film, write_film
 from tf_style.images import list_images, read_image, write_image
 from tf_style.layout import center_crop, fit_shorter, grid
 from tf_style.precision import cpu_threads
@@ -113,6 +113,8 @@ class _Run:
             )
         folders = self._folders()
         fresh = config.overwrite or not (self.directory / "config.json").exists()
+        if config.progress_gif:
+            check_film(config.progress_gif, overwrite=config.overwrite or not fresh)
         self.old = None if fresh else checkpoint.read_config(self.directory)
         if self.old:
             check_options(self.old.get("training", {}), config)
@@ -223,10 +225,7 @@ class _Run:
                 resize_size=c.resize_size,
                 crop_size=c.crop_size,
                 seed=c.seed,
-                identity=getattr(c, "identity_weight", 0) > 0,
-                by_index=self.trainer.by_index,
-                style_crop_size=0 if self.trainer.by_index else getattr(c, "style_size", 0),
-                augment_styles=not getattr(c, "plain_styles", True),
+                **self.trainer.pair_options(),
                 pipelines=context.num_input_pipelines,
                 pipeline=context.input_pipeline_id,
                 replicas=context.num_replicas_in_sync,

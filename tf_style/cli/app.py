@@ -19,6 +19,7 @@ __all__ = [
     "machine",
     "of_file",
     "progress_bar",
+    "refuse",
     "run",
     "say",
     "time_left",
@@ -69,6 +70,11 @@ def run(
         if type(error).__name__ == "ResourceExhaustedError":
             return _say(program, "out of memory; use smaller pictures or batches", NO_MEMORY)
         raise
+
+
+def refuse(argv: list[str], sentence: str) -> int:
+    """Say what is wrong with a command line, and give the exit code for it."""
+    return _say(os.path.basename(argv[0]), sentence, USER_ERROR)
 
 
 def value_of(flag: str, argv: list[str]) -> str:

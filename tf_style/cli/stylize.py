@@ -25,8 +25,11 @@ from tf_style.config import StylizeConfig
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     argv = sys.argv if argv is None else argv
-    if app.value_of("method", argv) == "gatys":
+    method = app.value_of("method", argv) or "adain"
+    if method == "gatys":
         return gatys.main(argv)
+    if method != "adain":
+        return app.refuse(argv, f"`method` must be one of adain, gatys. Received: {method!r}")
     return app.run(StylizeConfig, _main, __doc__, argv)
 
 

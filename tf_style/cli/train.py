@@ -36,6 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     method = app.value_of("method", argv) or "adain"
     if method in ("conditional", "predicted"):
         return conditional.main(argv, run)
+    if method != "adain":
+        known = "adain, conditional, predicted"
+        return app.refuse(argv, f"`method` must be one of {known}. Received: {method!r}")
     return app.run(TrainConfig, run, __doc__, argv)
 
 
