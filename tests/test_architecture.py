@@ -19,7 +19,7 @@ LEVELS = [
     "errors options config config_gatys config_conditional flags ops layout images outputs weights"
     " film precision memory",
     # parts
-    "layers encoder decoder transfer losses lbfgs adam data checkpoint",
+    "functional layers encoder decoder transfer losses lbfgs adam data checkpoint",
     # models
     "adain conditional objective",
     # use

@@ -300,8 +300,8 @@ def test_unknown_name(tmp_path, monkeypatch):
 def test_a_path_wins_over_a_name(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny, tmp_path / "adain")
-    assert load("adain").stylizer.layer == "relu2_1"
-    assert load(Path("adain")).stylizer.layer == "relu2_1"
+    assert load("adain").stylizer.arguments["layer"] == "relu2_1"
+    assert load(Path("adain")).stylizer.arguments["layer"] == "relu2_1"
 
 
 # -- folders ---------------------------------------------------------------------------------------

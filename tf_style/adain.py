@@ -6,13 +6,14 @@ from keras import ops
 
 from tf_style.decoder import Decoder
 from tf_style.encoder import FILTERS, VGGEncoder, build_encoder
+from tf_style.functional import FromArguments, named_variables
 from tf_style.layers import AdaIN, ChannelStatistics, CropLike, PadToMultiple
 
 __all__ = ["AdaINStylizer", "blend", "build_stylizer", "stored_variables"]
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class AdaINStylizer(keras.Model):
+class AdaINStylizer(FromArguments, keras.Model):
     """Encoder, AdaIN, decoder: `(content, style, alpha) -> stylized`.
 
         t        = AdaIN(f(content), f(style), alpha)        f: the encoder to `layer`
@@ -92,26 +93,13 @@ class AdaINStylizer(keras.Model):
         self.transfer = transfer
 
         # === Config ===
-        self.architecture = architecture
-        self.layer = layer
-        self.padding = padding
-        self.pooling = pooling
-        self.convolution_dtype = compute_dtype
-
-    def get_config(self):
-        return {
-            "architecture": self.architecture,
-            "layer": self.layer,
-            "padding": self.padding,
-            "pooling": self.pooling,
-            "compute_dtype": self.convolution_dtype,
-            "name": self.name,
-            "trainable": self.trainable,
+        self.arguments = {
+            "architecture": architecture,
+            "layer": layer,
+            "padding": padding,
+            "pooling": pooling,
+            "compute_dtype": compute_dtype,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer:
@@ -146,15 +134,10 @@ def stored_variables(stylizer: AdaINStylizer, model: dict) -> dict[str, keras.Va
         >>> sorted(stored_variables(stylizer, {"encoder_weights": "packaged"}))
         ['decoder/conv1_1/bias', 'decoder/conv1_1/kernel']
     """
-    models = {"decoder": stylizer.decoder}
+    parts = {"decoder": stylizer.decoder.layers}
     if model["encoder_weights"] != "packaged":
-        models["encoder"] = stylizer.encoder
-    return {
-        f"{prefix}/{layer.name}/{variable.name}": variable
-        for prefix, part in models.items()
-        for layer in part.layers
-        for variable in layer.weights
-    }
+        parts["encoder"] = stylizer.encoder.layers
+    return named_variables(parts)
 
 
 def blend(statistics: np.ndarray, weights: list[float]) -> np.ndarray:

@@ -6,6 +6,7 @@ from keras import ops
 
 from tf_style.encoder import VGGEncoder, build_encoder
 from tf_style.errors import UserError
+from tf_style.functional import FromArguments, named_variables
 from tf_style.layers import ChannelStatistics
 from tf_style.transfer import TransferNetwork
 
@@ -95,7 +96,7 @@ class StyleTable(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class ConditionalStylizer(keras.Model):
+class ConditionalStylizer(FromArguments, keras.Model):
     """Many styles in one network: `(content, style_weights) -> stylized`.
 
         parameters = style_weights @ table           one row of scales and shifts for every style
@@ -163,25 +164,17 @@ class ConditionalStylizer(keras.Model):
 
         # === Config ===
         self.styles = tuple(styles)
-
-    def get_config(self):
-        return {
+        self.arguments = {
             "styles": self.styles,
-            "contract": self.network.contract,
-            "blocks": self.network.blocks,
-            "expand": self.network.expand,
-            "compute_dtype": self.network.convolution_dtype,
-            "name": self.name,
-            "trainable": self.trainable,
+            "contract": tuple(contract),
+            "blocks": blocks,
+            "expand": tuple(expand),
+            "compute_dtype": compute_dtype,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class StylePredictor(keras.Model):
+class StylePredictor(FromArguments, keras.Model):
     """Any style picture to the few numbers that describe it: `(batch, 100)`.
 
     The picture is brought to 256 px a side, so that the numbers do not depend on its size.
@@ -239,26 +232,15 @@ class StylePredictor(keras.Model):
         self.trunk = trunk
 
         # === Config ===
-        self.backbone = backbone
-        self.bottleneck = bottleneck
-        self.convolution_dtype = compute_dtype
-
-    def get_config(self):
-        return {
-            "backbone": self.backbone,
-            "bottleneck": self.bottleneck,
-            "compute_dtype": self.convolution_dtype,
-            "name": self.name,
-            "trainable": self.trainable,
+        self.arguments = {
+            "backbone": backbone,
+            "bottleneck": bottleneck,
+            "compute_dtype": compute_dtype,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class PredictedStylizer(keras.Model):
+class PredictedStylizer(FromArguments, keras.Model):
     """Any photo in any painting's style, through a predictor: `(content, style) -> stylized`.
 
         statistics = predictor(style)                100 numbers
@@ -337,21 +319,15 @@ class PredictedStylizer(keras.Model):
         self.encode_style = encode_style
         self.transfer = transfer
 
-    def get_config(self):
-        return {
-            "backbone": self.predictor.backbone,
-            "contract": self.network.contract,
-            "blocks": self.network.blocks,
-            "expand": self.network.expand,
-            "plain_contraction": self.network.plain_contraction,
-            "compute_dtype": self.network.convolution_dtype,
-            "name": self.name,
-            "trainable": self.trainable,
+        # === Config ===
+        self.arguments = {
+            "backbone": backbone,
+            "contract": tuple(contract),
+            "blocks": blocks,
+            "expand": tuple(expand),
+            "plain_contraction": plain_contraction,
+            "compute_dtype": compute_dtype,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 def fold_batch_norms(model: keras.Model) -> None:
@@ -415,11 +391,6 @@ def stored_variables(stylizer: keras.Model, model: dict) -> dict[str, keras.Vari
         parts["predictor"] = [stylizer.predictor.get_layer("bottleneck")]
         if model["backbone"] != "vgg16":
             parts["predictor"] += stylizer.predictor.trunk.layers
-    return {
-        f"{prefix}/{layer.name}/{variable.name}": variable
-        for prefix, layers in parts.items()
-        for layer in layers
-        for variable in layer.weights
-        # Of a folded normalisation the rest is constant.
-        if not variable.name.startswith("moving_")
-    } | named
+    # Of a folded normalisation the moving mean and variance are constant.
+    found = named_variables(parts).items()
+    return named | {k: v for k, v in found if not k.rpartition("/")[2].startswith("moving_")}

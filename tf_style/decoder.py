@@ -3,13 +3,14 @@
 import keras
 
 from tf_style.encoder import FILTERS, check_options, layers_up_to
+from tf_style.functional import FromArguments
 from tf_style.layers import ReflectionPadding2D
 
 __all__ = ["Decoder"]
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class Decoder(keras.Model):
+class Decoder(FromArguments, keras.Model):
     """The mirror of the encoder: every convolution turned round, pooling to nearest upsampling.
 
     ReLU after all but the last convolution, no normalisation (it would undo AdaIN). The output is
@@ -71,21 +72,9 @@ class Decoder(keras.Model):
         super().__init__(inputs=features, outputs=x, **({"name": "decoder"} | kwargs))
 
         # === Config ===
-        self.architecture = architecture
-        self.layer = layer
-        self.padding = padding
-        self.convolution_dtype = compute_dtype
-
-    def get_config(self):
-        return {
-            "architecture": self.architecture,
-            "layer": self.layer,
-            "padding": self.padding,
-            "compute_dtype": self.convolution_dtype,
-            "name": self.name,
-            "trainable": self.trainable,
+        self.arguments = {
+            "architecture": architecture,
+            "layer": layer,
+            "padding": padding,
+            "compute_dtype": compute_dtype,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)

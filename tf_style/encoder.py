@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from tf_style.errors import UserError
+from tf_style.functional import FromArguments
 from tf_style.layers import ReflectionPadding2D
 from tf_style.ops import channel_moments
 from tf_style.weights import read_weights
@@ -100,7 +101,7 @@ class VGGPreprocessing(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class VGGEncoder(keras.Model):
+class VGGEncoder(FromArguments, keras.Model):
     """VGG's convolutions up to the deepest layer asked for: image -> {layer: features}.
 
     Only the layers up to that one are built. The weights are not trained. Departures from
@@ -165,11 +166,13 @@ class VGGEncoder(keras.Model):
         self.trainable = trainable
 
         # === Config ===
-        self.architecture = architecture
-        self.layers_out = tuple(layers)
-        self.padding = padding
-        self.pooling = pooling
-        self.convolution_dtype = compute_dtype
+        self.arguments = {
+            "architecture": architecture,
+            "layers": tuple(layers),
+            "padding": padding,
+            "pooling": pooling,
+            "compute_dtype": compute_dtype,
+        }
 
     def set_weights_of(self, arrays: dict[str, np.ndarray], factors: dict[str, float]) -> None:
         """Take raw VGG weights, scaled so that `layer = factors[layer] * raw layer`.
@@ -183,28 +186,13 @@ class VGGEncoder(keras.Model):
             factors: One positive number for every layer up to the deepest.
         """
         before = 1.0
-        for layer in layers_up_to(self.architecture, list(self.layers_out)):
+        for layer in layers_up_to(self.arguments["architecture"], list(self.arguments["layers"])):
             name, factor = keras_name(layer), float(factors.get(layer, np.nan))
             if not 0 < factor < np.inf:
                 raise UserError(f"`factors` need a positive number for {layer}. Received: {factor}")
             kernel, bias = arrays[f"{name}/kernel"], arrays[f"{name}/bias"]
             self.get_layer(name).set_weights([kernel * (factor / before), bias * factor])
             before = factor
-
-    def get_config(self):
-        return {
-            "architecture": self.architecture,
-            "layers": self.layers_out,
-            "padding": self.padding,
-            "pooling": self.pooling,
-            "compute_dtype": self.convolution_dtype,
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 def default_weights(encoder: str) -> str:

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tf_style.encoder import check_options
+from tf_style.functional import FromArguments
 from tf_style.layers import ConditionalInstanceNorm, CropLike, PadToMultiple, ReflectionPadding2D
 
 __all__ = ["TransferNetwork"]
@@ -13,7 +14,7 @@ STRIDE = 4
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class TransferNetwork(keras.Model):
+class TransferNetwork(FromArguments, keras.Model):
     """The residual network of Dumoulin et al. 2017: `(content, parameters) -> stylized`.
 
         contract  9x9 to 32, 3x3 / 2 to 64, 3x3 / 2 to 128
@@ -111,23 +112,10 @@ class TransferNetwork(keras.Model):
         self.normalised = tuple(normalised)
 
         # === Config ===
-        self.contract = tuple(contract)
-        self.blocks = blocks
-        self.expand = tuple(expand)
-        self.plain_contraction = plain_contraction
-        self.convolution_dtype = compute_dtype
-
-    def get_config(self):
-        return {
-            "contract": self.contract,
-            "blocks": self.blocks,
-            "expand": self.expand,
-            "plain_contraction": self.plain_contraction,
-            "compute_dtype": self.convolution_dtype,
-            "name": self.name,
-            "trainable": self.trainable,
+        self.arguments = {
+            "contract": tuple(contract),
+            "blocks": blocks,
+            "expand": tuple(expand),
+            "plain_contraction": plain_contraction,
+            "compute_dtype": compute_dtype,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
