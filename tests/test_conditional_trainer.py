@@ -162,6 +162,12 @@ def test_training_resuming_and_adding_a_style(folders, tmp_path):
         list(train(options))
 
 
+def test_max_images_thins_the_photos_and_no_style(folders, tmp_path):
+    options = config(folders, checkpoint=str(tmp_path / "ckpt"), max_images=1)
+    list(train(options))
+    assert checkpoint.read_config(tmp_path / "ckpt")["data"]["used"] == {"content": 1, "style": 2}
+
+
 def test_adding_to_what_has_no_styles(folders, tiny):
     with pytest.raises(UserError, match="has no table of styles"):
         ConditionalTrainer(

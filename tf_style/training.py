@@ -121,12 +121,12 @@ class _Run:
         # Before the scan, which may take minutes.
         make = TRAINERS[config.method]
         self.trainer: Trainer = make(config, self.old and self.old["model"]["factors"])
-        self.pictures = {
-            name: data.scan(
-                path, config.max_images, config.seed, on_file=functools.partial(on_scan, name)
-            )
-            for name, path in folders.items()
-        }
+        self.pictures = {}
+        for name, path in folders.items():
+            # Of a table every painting is a style: none may be left out.
+            count = 0 if name == "style" and self.trainer.by_index else config.max_images
+            told = functools.partial(on_scan, name)
+            self.pictures[name] = data.scan(path, count, config.seed, on_file=told)
         self._open()
 
     def _folders(self):
