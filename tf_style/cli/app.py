@@ -13,13 +13,13 @@ from tf_style.errors import NonFiniteError, UserError
 
 __all__ = [
     "Interrupt",
+    "by_method",
     "code_of",
     "code_of_all",
     "import_tensorflow",
     "machine",
     "of_file",
     "progress_bar",
-    "refuse",
     "run",
     "say",
     "time_left",
@@ -72,8 +72,18 @@ def run(
         raise
 
 
-def refuse(argv: list[str], sentence: str) -> int:
-    """Say what is wrong with a command line, and give the exit code for it."""
+def by_method(argv: list[str] | None, mains: dict[str, Callable[[list[str]], int]]) -> int:
+    """Run what `--method` names, with flags of its own, and return its exit code.
+
+    Args:
+        argv: The command line; None for the process's own.
+        mains: Method -> its program; the first is the default.
+    """
+    argv = sys.argv if argv is None else argv
+    method = value_of("method", argv) or next(iter(mains))
+    if method in mains:
+        return mains[method](argv)
+    sentence = f"`method` must be one of {', '.join(mains)}. Received: {method!r}"
     return _say(os.path.basename(argv[0]), sentence, USER_ERROR)
 
 

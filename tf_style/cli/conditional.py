@@ -21,7 +21,7 @@ import dataclasses
 from collections.abc import Callable
 
 from tf_style.cli import app
-from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_conditional import ConditionalConfig
 
 __all__ = ["main"]
 
@@ -31,14 +31,13 @@ ADDED_SHARE = 10
 
 def main(argv: list[str], train: Callable[..., int]) -> int:
     """Run the program and return its exit code."""
-    if app.value_of("method", argv) == "predicted":
-        return app.run(PredictedConfig, train, __doc__, argv)
-    defaults = _options_of_the_model if app.value_of("add-style", argv) else lambda argv: {}
-    return app.run(ConditionalConfig, train, __doc__, argv, defaults)
+    return app.run(ConditionalConfig, train, __doc__, argv, _options_of_the_model)
 
 
 def _options_of_the_model(argv):
-    """What the model in --checkpoint was trained by, but for what the new training has itself."""
+    """With --add-style, what the model in --checkpoint was trained by, but for what is new."""
+    if not app.value_of("add-style", argv):
+        return {}
     from tf_style import checkpoint
 
     directory = app.value_of("checkpoint", argv) or ConditionalConfig().checkpoint

@@ -24,13 +24,11 @@ from tf_style.config import StylizeConfig
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    argv = sys.argv if argv is None else argv
-    method = app.value_of("method", argv) or "adain"
-    if method == "gatys":
-        return gatys.main(argv)
-    if method != "adain":
-        return app.refuse(argv, f"`method` must be one of adain, gatys. Received: {method!r}")
-    return app.run(StylizeConfig, _main, __doc__, argv)
+    mains = {
+        "adain": lambda argv: app.run(StylizeConfig, _main, __doc__, argv),
+        "gatys": gatys.main,
+    }
+    return app.by_method(argv, mains)
 
 
 def _main(config: StylizeConfig) -> int:

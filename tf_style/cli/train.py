@@ -24,7 +24,7 @@ import time
 
 from tf_style.cli import app, conditional
 from tf_style.config import TrainConfig
-from tf_style.config_conditional import ConditionalConfig
+from tf_style.config_conditional import ConditionalConfig, PredictedConfig
 
 # Without a terminal, a line this often.
 SECONDS_PER_LINE = 30
@@ -32,14 +32,14 @@ SECONDS_PER_LINE = 30
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    argv = sys.argv if argv is None else argv
-    method = app.value_of("method", argv) or "adain"
-    if method in ("conditional", "predicted"):
-        return conditional.main(argv, run)
-    if method != "adain":
-        known = "adain, conditional, predicted"
-        return app.refuse(argv, f"`method` must be one of {known}. Received: {method!r}")
-    return app.run(TrainConfig, run, __doc__, argv)
+    return app.by_method(
+        argv,
+        {
+            "adain": lambda argv: app.run(TrainConfig, run, __doc__, argv),
+            "conditional": lambda argv: conditional.main(argv, run),
+            "predicted": lambda argv: app.run(PredictedConfig, run, conditional.__doc__, argv),
+        },
+    )
 
 
 def run(config: TrainConfig | ConditionalConfig) -> int:
