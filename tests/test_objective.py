@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import picture
 
+from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import build_encoder
 from tf_style.errors import UserError
 from tf_style.losses import content_loss, gram_loss, style_loss
-from tf_style.objective import LossWeights, Objective, regions_at
+from tf_style.objective import LossWeights, Objective, layers_that_count, regions_at
 from tf_style.ops import gram_matrix, total_variation
 
 PHOTO, STYLE, OTHER, IMAGE = (picture(32, 40, seed) for seed in range(4))
@@ -28,6 +31,16 @@ def halves(height=32, width=40):
     left = np.zeros((height, width), "float32")
     left[:, : width // 2] = 1
     return left, 1 - left
+
+
+def test_a_layer_of_weight_zero_is_not_needed():
+    layers = {"content_layers": ("relu4_2",), "style_layers": ("relu1_1", "relu3_1:0")}
+    for weights_for in ("raw", "normalised"):
+        config = GatysConfig(encoder="vgg16", weights_for=weights_for, **layers)
+        assert layers_that_count(config) == ("relu4_2", "relu1_1")
+        assert layers_that_count(replace(config, style_weight=0)) == ("relu4_2",)
+    with pytest.raises(UserError, match="relu9_1"):
+        layers_that_count(replace(config, style_layers=("relu9_1",)))
 
 
 def test_the_value_is_its_parts_by_hand(encoder):

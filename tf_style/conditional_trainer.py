@@ -6,12 +6,11 @@ import tensorflow as tf
 from keras import ops
 
 from tf_style import checkpoint, conditional
-from tf_style.encoder import layers_up_to
 from tf_style.errors import UserError
 from tf_style.images import list_images, read_image
 from tf_style.layout import center_crop, fit_shorter
 from tf_style.losses import content_loss, style_loss
-from tf_style.objective import loss_weights
+from tf_style.objective import layers_that_count, loss_weights
 from tf_style.ops import total_variation
 from tf_style.precision import compute_dtype
 from tf_style.trainer import Trainer
@@ -22,20 +21,16 @@ __all__ = ["ConditionalTrainer", "PredictedTrainer", "style_names"]
 class _TransferTrainer(Trainer):
     """What both have in common: the transfer network moves, and what it costs.
 
-    y     = network(x, scales and shifts of the style)
-    loss  = sum{ weight_l * content_loss(f_l(y), f_l(x)), over content layers }
-          + sum{ weight_lk * distance_k(s_k(f_l(y)), target_lk), over style layers and losses }
-          + tv_weight * total_variation(y)
+    y    = network(x, scales and shifts of the style)
+    loss = sum{ weight_l * content_loss(f_l(y), f_l(x)), over content layers }
+         + sum{ weight_lk * distance_k(s_k(f_l(y)), target_lk), over style layers and losses }
+         + tv_weight * total_variation(y)
     """
 
     def build_losses(self, factors, paintings):
         """The encoder, the weights and the style losses; what a checkpoint's config says of it."""
         c = self.config
-        free = dict.fromkeys(
-            layers_up_to(c.encoder, [*_names(c.content_layers, c.style_layers)]), 1
-        )
-        layers = loss_weights(c, free).layers
-        network = self.build_encoder(layers, factors)
+        network = self.build_encoder(layers_that_count(c), factors)
         self.weights = loss_weights(c, network["factors"])
         features = self.encoder(paintings[0][None])
         # The Gaussian kernel's bandwidth is the first painting's.
@@ -73,10 +68,6 @@ class _TransferTrainer(Trainer):
         if self.weights.tv:
             losses["tv"] = self.weights.tv * total_variation(stylized)
         return losses
-
-
-def _names(*groups):
-    return dict.fromkeys(item.partition(":")[0] for group in groups for item in group)
 
 
 class ConditionalTrainer(_TransferTrainer):

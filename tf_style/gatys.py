@@ -9,13 +9,12 @@ import numpy as np
 
 from tf_style.adam import adam
 from tf_style.config_gatys import GatysConfig
-from tf_style.encoder import VGGEncoder, build_encoder, layers_up_to
+from tf_style.encoder import VGGEncoder, build_encoder
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import read_image
 from tf_style.layout import resize, resize_mask, scaled_size
 from tf_style.lbfgs import lbfgs
-from tf_style.objective import LossWeights, Objective, loss_weights
-from tf_style.options import weighted
+from tf_style.objective import LossWeights, Objective, layers_that_count, loss_weights
 from tf_style.precision import compute_dtype
 
 __all__ = ["Iterate", "encoder_for", "gatys", "plan"]
@@ -115,21 +114,16 @@ def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tup
     ]
 
 
-def encoder_for(
-    config: GatysConfig, compute_dtype: str = "float32"
-) -> tuple[VGGEncoder, LossWeights]:
+def encoder_for(config: GatysConfig, dtype: str = "float32") -> tuple[VGGEncoder, LossWeights]:
     """The encoder up to the deepest layer that counts, and the weights that go with it."""
-    named = (*weighted(config.content_layers), *weighted(config.style_layers))
-    layers_up_to(config.encoder, list(named))  # Names all that are known, if one is not.
-    wanted = loss_weights(dataclasses.replace(config, weights_for="normalised"), {}).layers
     encoder, factors, _ = build_encoder(
         config.encoder,
-        wanted,
+        layers_that_count(config),
         config.encoder_weights,
         expected_sha256=config.encoder_sha256,
         padding=config.padding,
         pooling=config.pooling,
-        compute_dtype=compute_dtype,
+        compute_dtype=dtype,
     )
     return encoder, loss_weights(config, factors)
 
@@ -280,10 +274,10 @@ def gatys(
 
 
 def _optimizer(config, objective, start, arrays=None, retried=False):
+    step = config.learning_rate if config.optimizer == "adam" else FIRST_STEP
+    step *= SMALLER if retried else 1.0
     if config.optimizer == "adam":
-        rate = config.learning_rate * (SMALLER if retried else 1.0)
-        return adam(objective, start, arrays=arrays, learning_rate=rate)
-    step = FIRST_STEP * (SMALLER if retried else 1.0)
+        return adam(objective, start, arrays=arrays, learning_rate=step)
     return lbfgs(objective, start, arrays=arrays, history=config.history, first_step=step)
 
 

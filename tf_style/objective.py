@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tf_style.encoder import VGGEncoder
+from tf_style.encoder import VGGEncoder, layers_up_to
 from tf_style.errors import UserError
 from tf_style.losses import STYLE_LOSSES, content_loss, style_loss
 from tf_style.ops import total_variation
 from tf_style.options import Options, weighted
 
-__all__ = ["LossWeights", "Objective", "loss_weights", "regions_at"]
+__all__ = ["LossWeights", "Objective", "layers_that_count", "loss_weights", "regions_at"]
 
 # A region that has less than this share of a layer's positions has no style to speak of.
 SMALLEST_REGION = 1e-4
@@ -49,6 +49,18 @@ class LossWeights:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that take part, each once."""
         return tuple(dict.fromkeys([*self.content, *(layer for layer, _ in self.style)]))
+
+
+def layers_that_count(config: Options) -> tuple[str, ...]:
+    """Names of the layers that `loss_weights` will have, before an encoder is built for them.
+
+    Raises:
+        UserError: An unknown layer, or nothing to optimise.
+    """
+    named = (*weighted(config.content_layers), *weighted(config.style_layers))
+    return loss_weights(
+        config, dict.fromkeys(layers_up_to(config.encoder, list(named)), 1.0)
+    ).layers
 
 
 def loss_weights(config: Options, factors: dict[str, float]) -> LossWeights:
