@@ -379,6 +379,12 @@ def test_random_styles(folders, tiny):
     assert len(run(folders, tiny, **once | {"random_styles": 99})[0]) == 8
 
 
+def test_a_painting_may_have_a_colon_in_its_name(folders, tiny):
+    (folders / "style/s.png").rename(folders / "style/s:x.png")
+    names, faults, _ = run(folders, tiny, content_path=folders / "content/a.png")
+    assert names == ["a_stylized_s:x.png", "a_stylized_t.png"] and not faults
+
+
 def test_style_weights(folders, tiny, stylize):
     names, faults, notes = run(folders, tiny, style_weights=(3, 1))
     assert names == ["a_stylized_blend.png", "b_stylized_blend.png"] and not faults

@@ -303,8 +303,7 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
             if config.all_styles:
                 result = contact_sheet(images, list(sources))
             elif len(images) > 1:
-                columns = GRID
-                result = grid([images[i : i + columns] for i in range(0, len(images), columns)])
+                result = grid([images[i : i + GRID] for i in range(0, len(images), GRID)])
             elif config.concat:
                 styles = [_read_style(config, sources[name]) for name in sheet[0] if paths]
                 result = concat([content, *styles, result])
@@ -346,7 +345,7 @@ def _sources(config):
 
 def _wanted(config, sources):
     """The pictures to make of each photo: {label: mixtures of styles}, several for a sheet."""
-    for name in (*weighted(config.style or tuple(sources)), *config.style_grid):
+    for name in (*(weighted(config.style) if config.style else ()), *config.style_grid):
         check_style(name, tuple(sources))
     if config.style:
         mixture = weighted(config.style)
