@@ -162,13 +162,13 @@ def compare_evaluations(options: argparse.Namespace) -> None:
     rows = {"SciPy L-BFGS-B, maxcor 10": scipy}
     for history in (20, 50):
         rows[f"ours, one scale, history {history}"] = our_run(objective, start, limit, history)
-    rows["ours, two scales, budgets as costly as SciPy's"] = whole
+    rows["ours, two scales, budgets as costly as SciPy's"] = None
     rows[f"ours, two scales, budget {limit}"] = whole
     rows["TensorFlow Probability's defaults"] = tfp_run(objective, start, limit)
     for name, run in rows.items():
         cells, ratios = [], []
         for n, loss in targets.items():
-            of = budgets[n] if "costly" in name else run
+            of = run or budgets[n]
             k = of.reaches(loss)
             if k is None:
                 cells.append(f"not within {of.plain[-1]}")
@@ -176,9 +176,12 @@ def compare_evaluations(options: argparse.Namespace) -> None:
                 ratios.append(of.cost[k] / n)
                 cells.append(f"{of.cost[k]:.1f} ({of.plain[k]}) {ratios[-1]:.2f}")
         median = f"{np.median(ratios):.2f}" if len(ratios) == len(cells) else "-"
-        end, other = run.within(limit), scipy.within(limit)
-        per = f"{run.plain[-1] / max(run.iterations, 1):.2f}"
-        table(name, per, *cells, median, f"{end / first:.5f}", f"{end / other:.3f}")
+        per, *ends = ("-",) * 3
+        if run:
+            end, other = run.within(limit), scipy.within(limit)
+            per = f"{run.plain[-1] / max(run.iterations, 1):.2f}"
+            ends = f"{end / first:.5f}", f"{end / other:.3f}"
+        table(name, per, *cells, median, *ends)
 
 
 def torch_objective(objective: Objective, content: np.ndarray, style: np.ndarray):

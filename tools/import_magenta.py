@@ -153,8 +153,7 @@ def run(model, **inputs):
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    named = {i.name: i.name for i in session.get_inputs()}
-    return session.run(None, {named[k]: v for k, v in inputs.items()})[0]
+    return session.run(None, inputs)[0]
 
 
 def main():
