@@ -1,8 +1,8 @@
 """Put a trained checkpoint into the package, its weights in half precision.
 
-    python tools/ship.py ckpt adain
+    python tools/ship.py ckpt paintings
 
-Writes tf_style/pretrained/adain/{config.json, stylizer.npz}: without the training's state, and
+Writes tf_style/pretrained/paintings/{config.json, stylizer.npz}: without the training's state, and
 without the paths of the machine that it ran on. The model card is written by hand.
 """
 
@@ -18,9 +18,9 @@ from tf_style.inference import PRETRAINED
 def main(directory: str, name: str) -> None:
     """Copy what is needed to stylise."""
     config = checkpoint.read_config(directory)
-    for option in ("content_path", "style_path", "val_content_path", "val_style_path"):
-        if config["training"][option]:
-            config["training"][option] = Path(config["training"][option]).name
+    for option, value in config["training"].items():
+        if option.endswith("_path") and value:
+            config["training"][option] = Path(value).name
     config["training"]["checkpoint"] = "ckpt"
     folder = PRETRAINED / name
     folder.mkdir(parents=True, exist_ok=True)
