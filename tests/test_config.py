@@ -6,11 +6,13 @@ import pytest
 
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_export import ExportConfig
 from tf_style.config_gatys import PRESETS, STYLE_LOSS_NAMES, GatysConfig
 from tf_style.errors import UserError
 from tf_style.options import by_group, from_dict, weighted
 
-CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig]
+CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig,
+           ExportConfig]  # fmt: skip
 FIELDS = [
     pytest.param(config, field, id=f"{config.__name__}.{field.name}")
     for config in CONFIGS
@@ -107,7 +109,8 @@ def test_bounds_of_every_number(config, field):
     both = {"resize_size": 10**6} if field.name == "crop_size" else {}
 
     def make(value):
-        values = (1, *field.default[1:-1], value) if several else value
+        least = max(1, about["low"])
+        values = (least, *field.default[1:-1], value) if several else value
         return config(**both | {field.name: values})
 
     if field.name != "resize_size":  # Not below crop_size.

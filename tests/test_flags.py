@@ -7,10 +7,12 @@ from absl import flags as absl_flags
 from tf_style import flags
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_export import ExportConfig
 from tf_style.config_gatys import PRESETS, GatysConfig
 from tf_style.errors import UserError
 
-CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig]
+CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig,
+           ExportConfig]  # fmt: skip
 # One value for each field, as typed and as meant; none is the default.
 TYPED = {
     str: ("a-b_c/--d=e.jpg", "a-b_c/--d=e.jpg"),
@@ -49,6 +51,7 @@ MEANT = {
     "style_loss": ("linear, moments:2", ("linear", "moments:2")),
     "animation": ("a/b-c.gif", "a/b-c.gif"),
     "scales": ("7", 7),
+    "warmup_sizes": ("32, 64", (32, 64)),
 }
 
 

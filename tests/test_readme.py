@@ -10,16 +10,19 @@ import pytest
 from tf_style import flags
 from tf_style.cli import app
 from tf_style.cli import conditional as conditional_cli
+from tf_style.cli import export as export_cli
 from tf_style.cli import gatys as gatys_cli
 from tf_style.cli import stylize as stylize_cli
 from tf_style.cli import train as train_cli
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_export import ExportConfig
 from tf_style.config_gatys import GatysConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-CARD = ROOT / "tf_style/pretrained/adain/MODEL_CARD.md"
+CARDS = sorted((ROOT / "tf_style/pretrained").glob("*/MODEL_CARD.md"))
+SERVING = ROOT / "serving/README.md"
 
 
 METHODS = {"gatys": GatysConfig, "conditional": ConditionalConfig, "predicted": PredictedConfig}
@@ -36,16 +39,19 @@ def commands(text, program):
     ("program", "config_class", "doc"),
     [
         ("train", TrainConfig, train_cli.__doc__ + conditional_cli.__doc__),
-        ("stylize", StylizeConfig, stylize_cli.__doc__ + gatys_cli.__doc__),
+        ("stylize", StylizeConfig, stylize_cli.__doc__ + gatys_cli.__doc__ + export_cli.__doc__),
     ],
 )
 def test_every_command_is_understood(program, config_class, doc):
-    found = [args for text in (README, doc, CARD.read_text()) for args in commands(text, program)]
+    texts = (README, SERVING.read_text("utf-8"), doc, *(card.read_text("utf-8") for card in CARDS))
+    found = [args for text in texts for args in commands(text, program)]
     assert len(found) >= 3
     found = [args for args in found if "--help" not in args]
     for arguments in found:
-        by_method = METHODS.get(app.value_of("method", ["", *arguments]), config_class)
-        flags.parse(by_method, [f"{program}.py", *arguments])
+        words = [f"{program}.py", *arguments]
+        by_method = METHODS.get(app.value_of("method", words), config_class)
+        by_method = ExportConfig if app.value_of("export-path", words) else by_method
+        flags.parse(by_method, words)
 
 
 def test_the_tables_of_options_are_those_of_the_code(monkeypatch):

@@ -219,7 +219,7 @@ class StylePredictor(FromArguments, keras.Model):
             x = ops.concatenate([ops.reshape(m, (-1, 2 * m.shape[-1])) for m in moments], axis=-1)
         elif backbone == "mobilenet_v2":
             trunk = keras.applications.MobileNetV2(
-                (side, side, 3), include_top=False, weights=None, pooling="avg"
+                (side, side, 3), include_top=False, weights=None, pooling="avg", name="trunk"
             )
             fold_batch_norms(trunk)
             x = trunk(x)

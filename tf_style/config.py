@@ -152,7 +152,10 @@ class StylizeConfig(Options):
         group=INPUT,
     )  # fmt: skip
     checkpoint: str = option(
-        "adain", "A checkpoint folder, or the name of a model that ships: adain.", group=INPUT
+        "adain",
+        "A checkpoint folder, or the name of a model that ships: adain, paintings, "
+        "magenta, magenta26.",
+        group=INPUT,
     )
     content_path: str = option(
         "images/inputs", "Photos: a file, a folder (walked recursively) or a glob.", group=INPUT

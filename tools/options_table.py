@@ -9,11 +9,19 @@ from pathlib import Path
 
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_export import ExportConfig
 from tf_style.config_gatys import GatysConfig
 from tf_style.options import by_group
 
 README = Path(__file__).parent.parent / "README.md"
-CONFIGS = (TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig)
+CONFIGS = (
+    TrainConfig,
+    ConditionalConfig,
+    PredictedConfig,
+    StylizeConfig,
+    GatysConfig,
+    ExportConfig,
+)
 
 
 def table(config_class: type) -> str:

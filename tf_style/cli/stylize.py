@@ -7,7 +7,8 @@
 
 By --method adain, the default, a trained network does it in one pass; by --method gatys the pixels
 of each picture are optimised, which takes minutes and follows the painting more closely. What
-follows is for adain; `stylize.py --method gatys --help` has the other's flags.
+follows is for adain; `stylize.py --method gatys --help` has the other's flags. With --export-path
+the model is written for TensorFlow Serving (`stylize.py --export-path serving/adain --help`).
 
 Needs no network: a trained model comes with the package. Results are named
 <content>_stylized_<style>.<format>; none is overwritten unless you say so. Ctrl-C ends it after the
@@ -18,12 +19,14 @@ written, 4 out of memory, 130 or 143 stopped by a signal.
 
 import sys
 
-from tf_style.cli import app, gatys
+from tf_style.cli import app, export, gatys
 from tf_style.config import StylizeConfig
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
+    if app.value_of("export-path", sys.argv if argv is None else argv):
+        return export.main(argv)
     mains = {
         "adain": lambda argv: app.run(StylizeConfig, _main, __doc__, argv),
         "gatys": gatys.main,
