@@ -76,7 +76,9 @@ class PadToMultiple(keras.layers.Layer):
 
     def call(self, inputs):
         _, height, width, _ = ops.shape(inputs)
-        below, right = -height % self.multiple, -width % self.multiple
+        # Not -height % multiple: converters take the remainder of a negative number another way.
+        multiple = self.multiple
+        below, right = (multiple - 1 - (side - 1) % multiple for side in (height, width))
         return ops.pad(inputs, ((0, 0), (0, below), (0, right), (0, 0)), mode="reflect")
 
     def compute_output_shape(self, input_shape):
