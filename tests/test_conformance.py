@@ -30,6 +30,7 @@ from tf_style.layers import (
     CropLike,
     PadToMultiple,
     ReflectionPadding2D,
+    SquareResizing,
 )
 from tf_style.trainer import LearningRate
 from tf_style.transfer import TransferNetwork
@@ -83,6 +84,12 @@ TABLE = {
         ((2, 8, 8, 3), (2, 5, 7, 1)),
         (2, 5, 7, 3),
         (MIXED, "bfloat16"),
+    ),
+    SquareResizing: Row(
+        lambda **k: SquareResizing(4, name="given", **k),
+        ((2, 5, 7, 3),),
+        (2, 4, 4, 3),
+        ({}, "float32"),
     ),
     ChannelStatistics: Row(
         lambda **k: ChannelStatistics(name="given", **k),

@@ -161,3 +161,13 @@ def test_padding_in_a_graph_of_unknown_sides():
 def test_impossible_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# -- resizing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 101), (16, 200), (9, 5)])
+def test_squares_are_those_of_tensorflows_resizing(size):
+    picture = RNG.random((2, *size, 3)).astype("float32")
+    expected = tf.image.resize(picture, (16, 16), antialias=True)
+    np.testing.assert_allclose(layers.SquareResizing(16)(picture), expected, atol=2e-5)

@@ -7,7 +7,7 @@ from keras import ops
 from tf_style.encoder import VGGEncoder, build_encoder
 from tf_style.errors import UserError
 from tf_style.functional import FromArguments, named_variables
-from tf_style.layers import ChannelStatistics
+from tf_style.layers import ChannelStatistics, SquareResizing
 from tf_style.transfer import TransferNetwork
 
 __all__ = [
@@ -208,7 +208,7 @@ class StylePredictor(FromArguments, keras.Model):
     ):
         style = keras.Input((None, None, 3), name="style")
         side = PREDICTOR_SIZE
-        x = keras.layers.Resizing(side, side, antialias=True, dtype="float32", name="resize")(style)
+        x = SquareResizing(side, name="resize")(style)
         if backbone == "vgg16":
             trunk = VGGEncoder("vgg16", PREDICTOR_LAYERS, compute_dtype=compute_dtype)
             trunk.trainable = False

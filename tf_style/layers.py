@@ -12,6 +12,7 @@ __all__ = [
     "CropLike",
     "PadToMultiple",
     "ReflectionPadding2D",
+    "SquareResizing",
 ]
 
 
@@ -75,11 +76,18 @@ class PadToMultiple(keras.layers.Layer):
         self.multiple = multiple
 
     def call(self, inputs):
+        # By slices: after `ops.pad` by a number that depends on the picture, even the number of
+        # channels is unknown, and converters refuse what follows.
         _, height, width, _ = ops.shape(inputs)
-        # Not -height % multiple: converters take the remainder of a negative number another way.
-        multiple = self.multiple
-        below, right = (multiple - 1 - (side - 1) % multiple for side in (height, width))
-        return ops.pad(inputs, ((0, 0), (0, below), (0, right), (0, 0)), mode="reflect")
+        below, right = self._missing(height), self._missing(width)
+        lines = ops.flip(inputs[:, height - 1 - below : height - 1], axis=1)
+        inputs = ops.concatenate([inputs, lines], axis=1)
+        columns = ops.flip(inputs[:, :, width - 1 - right : width - 1], axis=2)
+        return ops.concatenate([inputs, columns], axis=2)
+
+    def _missing(self, side):
+        # Not -side % multiple: converters take the remainder of a negative number another way.
+        return self.multiple - 1 - (side - 1) % self.multiple
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
@@ -105,6 +113,53 @@ class CropLike(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, like_shape):
         return (inputs_shape[0], *like_shape[1:3], inputs_shape[3])
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class SquareResizing(keras.layers.Layer):
+    """Bring a picture of any size to a square, bilinear and antialiased.
+
+        y[i, j] = sum{ h[i, m] * w[j, n] * x[m, n] }
+        h[i, m] = max(0, 1 - |m + 1/2 - (i + 1/2) * s| / max(s, 1)), rows scaled to sum one
+
+    with s = height / side, and w alike. Keras' `Resizing` gives the same by an operation that only
+    TensorFlow has; two matrix products run wherever a model is exported to.
+
+    Args:
+        side: Of the square, in pixels.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: `(batch, side, side, channels)`, float32.
+
+    Example:
+        >>> SquareResizing(4)(keras.ops.ones((1, 9, 6, 3))).shape
+        TensorShape([1, 4, 4, 3])
+    """
+
+    def __init__(self, side: int, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        self.side = side
+
+    def call(self, inputs):
+        _, height, width, channels = ops.shape(inputs)
+        rows = ops.einsum("im,bmnc->binc", self._weights(height), inputs)
+        square = ops.einsum("jn,binc->bijc", self._weights(width), rows)
+        # The same, but that the shape is known to what follows.
+        return ops.reshape(square, (-1, self.side, self.side, channels))
+
+    def _weights(self, size):
+        scale = ops.cast(size, "float32") / self.side
+        centers = (ops.arange(self.side, dtype="float32") + 0.5) * scale
+        pixels = ops.arange(size, dtype="float32") + 0.5
+        distances = ops.abs(pixels - centers[:, None]) / ops.maximum(scale, 1.0)
+        weights = ops.maximum(1.0 - distances, 0.0)
+        return weights / ops.sum(weights, axis=1, keepdims=True)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.side, self.side, input_shape[3])
+
+    def get_config(self):
+        return super().get_config() | {"side": self.side}
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
