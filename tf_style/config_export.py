@@ -8,6 +8,7 @@ from tf_style.options import Options, option, same
 
 __all__ = ["ExportConfig"]
 
+FORMATS = ("savedmodel", "onnx", "openvino", "litert_float16", "litert_int8")
 MODEL, REQUESTS, OUTPUT = "model", "requests", "output"
 
 
@@ -21,6 +22,11 @@ class ExportConfig(Options):
     """
 
     checkpoint: str = same(StylizeConfig, "checkpoint", group=MODEL)
+    export_format: str = option(
+        "savedmodel", "savedmodel, for TensorFlow Serving; or a file for other programs, by the "
+        "package's extra of that name: onnx, openvino (.xml and .bin), litert_float16 or "
+        "litert_int8 (.tflite).", choices=FORMATS, group=MODEL,
+    )  # fmt: skip
     precision: str = option(
         "float32", "Of the convolutions. bfloat16 needs a server whose processor is fast at it; "
         "weights, statistics, inputs and outputs are float32 always.",
@@ -41,12 +47,21 @@ class ExportConfig(Options):
     )  # fmt: skip
 
     export_path: str = option(
-        "", "Folder of the model's versions, named as the model is to be served; the export is its "
-        "next version.", group=OUTPUT,
+        "", "Folder of the model's versions, named as the model is to be served: the export is its "
+        "next version. Of other formats the file.", group=OUTPUT,
     )  # fmt: skip
+    overwrite: bool = option(False, "Replace a file that exists.", group=OUTPUT)
 
     def __post_init__(self):
         super().__post_init__()
+        if self.export_format != "savedmodel":
+            if self.warmup_sizes:
+                raise UserError("`warmup_sizes` are for --export-format savedmodel.")
+            if self.precision != "float32":
+                raise UserError(
+                    "`precision` must be float32 but for --export-format savedmodel: other "
+                    f"programs choose it when they load. Received: {self.precision!r}"
+                )
         large = [side for side in self.warmup_sizes if side**2 > self.max_pixels]
         if large:
             raise UserError(

@@ -1,4 +1,4 @@
-"""A trained model as a SavedModel that TensorFlow Serving serves as it is."""
+"""A trained model for TensorFlow Serving, or as a file for programs without TensorFlow."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_style.config_export import ExportConfig
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.export_formats import FORMATS, Format
 from tf_style.images import encode_image, read_image
 from tf_style.inference import StyleTransfer, load
 from tf_style.layout import center_crop, fit_shorter
@@ -35,7 +36,7 @@ class Exported:
     """An export that has been written and checked.
 
     Attributes:
-        path: The version's folder.
+        path: The version's folder, or the file.
         difference: Greatest difference from the stylizer, of values in [0, 1].
         size: Bytes of all its files.
         warmups: Requests in its warm-up file.
@@ -48,7 +49,7 @@ class Exported:
 
 
 def export_model(config: ExportConfig) -> Exported:
-    """Write the next version of a model, whole or not at all, and check it against the stylizer.
+    """Write a model's next version, or its file, whole or not at all, checked against the stylizer.
 
     Args:
         config: All of it.
@@ -66,7 +67,9 @@ def export_model(config: ExportConfig) -> Exported:
         ('1', True)
     """
     if not config.export_path:
-        raise UserError("`export_path` is needed: the folder of the model's versions.")
+        raise UserError("`export_path` is needed: the folder of the model's versions, or the file.")
+    if config.export_format != "savedmodel":
+        return _export_file(config, FORMATS[config.export_format])
     stylize = load(config.checkpoint, config.precision)
     served = ServedStylizer(stylize.stylizer, config.max_bytes, config.max_pixels, config.quality)
     folder = Path(config.export_path)
@@ -88,6 +91,38 @@ def export_model(config: ExportConfig) -> Exported:
             )
         size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file())
         return Exported(_publish(aside, folder), difference, size, warmups)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _export_file(config, kind: Format):
+    """Write another format's file, run it once, and give it its name."""
+    path = Path(config.export_path)
+    if path.suffix != kind.suffix:
+        raise UserError(
+            f"`export_path` ends in {kind.suffix} for {config.export_format}. Received: {path}"
+        )
+    if path.exists() and not config.overwrite:
+        raise UserError(f"`{path}` exists already. Give another name, or --overwrite.")
+    stylize = load(config.checkpoint, config.precision)
+    aside = path.parent / f".writing-{uuid.uuid4().hex}"
+    try:
+        aside.mkdir(parents=True)
+        kind.write(stylize.stylizer, aside / path.name)
+        given, expected = _checked_pair(stylize)
+        found = kind.load(aside / path.name, given)()[0]
+        psnr = -10 * np.log10(np.mean((found - expected) ** 2) + 1e-12)
+        if not psnr >= kind.least_psnr:
+            raise NonFiniteError(
+                f"The exported file differs from the model: PSNR {psnr:.0f} dB, less than "
+                f"{kind.least_psnr}, so nothing is written."
+            )
+        files = sorted(aside.iterdir())
+        size = sum(file.stat().st_size for file in files)
+        # A weight file before the one that refers to it.
+        for file in files:
+            os.replace(file, path.parent / file.name)
+        return Exported(path, float(np.max(np.abs(found - expected))), size, 0)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -116,20 +151,26 @@ def _pictures():
     )
 
 
+def _checked_pair(stylize: StyleTransfer):
+    """Inputs of one picture, and what the stylizer makes of them."""
+    photo, painting = _pictures()
+    if stylize.styles:
+        picks = np.eye(1, len(stylize.styles), dtype="float32")
+        return {"content": photo[None], "style_weights": picks}, stylize(photo, stylize.styles[0])
+    given = {"content": photo[None], "style": painting[None]}
+    if stylize.takes_alpha:
+        given["alpha"] = np.ones(1, "float32")
+    return given, stylize(photo, painting)
+
+
 def _difference(directory, stylize: StyleTransfer):
     """The greatest difference between what the export and the stylizer make of one picture."""
-    photo, painting = _pictures()
-    signatures = tf.saved_model.load(str(directory)).signatures
-    given = {"content": photo[None]}
-    if stylize.styles:
-        given["style_weights"] = np.eye(1, len(stylize.styles), dtype="float32")
-        expected = stylize(photo, stylize.styles[0])
-    else:
-        given |= {"style": painting[None], "alpha": np.float32([0.75])}
-        expected = stylize(photo, painting, 0.75)
+    given, expected = _checked_pair(stylize)
+    if not stylize.styles:
+        given["alpha"] = np.ones(1, "float32")
     given = {name: tf.constant(value) for name, value in given.items()}
-    found = signatures["serving_default"](**given)["stylized"]
-    return float(np.max(np.abs(found.numpy()[0] - expected)))
+    found = tf.saved_model.load(str(directory)).signatures["serving_default"](**given)
+    return float(np.max(np.abs(found["stylized"].numpy()[0] - expected)))
 
 
 def _write_warmups(path, name, stylize: StyleTransfer, sizes):

@@ -1,0 +1,87 @@
+"""Files for programs without TensorFlow: the stylizer's pictures, in the program's own runtime."""
+
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from tf_style.config_export import FORMATS as NAMES
+from tf_style.config_export import ExportConfig
+from tf_style.errors import UserError
+from tf_style.export import export_model
+from tf_style.export_formats import FORMATS
+from tf_style.images import read_image
+from tf_style.inference import load
+from tf_style.layout import fit_longer, fit_shorter
+
+PHOTO = fit_longer(read_image(ROOT / "examples/content/tiger.jpg"), 203)
+PAINTING = fit_shorter(read_image(ROOT / "examples/styles/scream.jpg"), 121)
+# Least PSNR in dB of formats that round weights: measured (69.7, 68.5, 46.9, 37.9, 37.0, 46.2), and
+# 2 dB under that where it is below 50. magenta's weights are published as int8 with scales.
+LEAST = {"litert_float16": {"adain": 50, "magenta26": 50, "magenta": 44.9},
+         "litert_int8": {"adain": 35.9, "magenta26": 35, "magenta": 44.2}}  # fmt: skip
+
+
+def test_every_format_of_the_option_is_there():
+    assert ("savedmodel", *FORMATS) == NAMES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["adain", "magenta26", "magenta"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_photo_is_the_stylizers(tmp_path, kind, name):
+    format_ = FORMATS[kind]
+    path = tmp_path / f"{name}{format_.suffix}"
+    config = ExportConfig(checkpoint=name, export_path=str(path), export_format=kind)
+    found = export_model(config)
+    assert found.path == path and found.size == sum(p.stat().st_size for p in tmp_path.iterdir())
+    stylize = load(name, "float32")
+    given = {"content": PHOTO[None]}
+    if stylize.styles:
+        given["style_weights"] = np.eye(1, 26, 3, "float32")
+        expected = stylize(PHOTO, "magenta03")
+    else:
+        given["style"] = PAINTING[None]
+        expected = stylize(PHOTO, PAINTING)
+    if stylize.takes_alpha:
+        given["alpha"] = np.ones(1, "float32")
+    image = format_.load(path, given)()[0]
+    assert image.shape == PHOTO.shape
+    psnr = -10 * np.log10(np.mean((image - expected) ** 2) + 1e-12)
+    assert psnr >= LEAST.get(kind, {}).get(name, 50), psnr
+
+
+FAULTS = [
+    ({"export_path": "a.pb", "export_format": "onnx"}, "ends in .onnx for onnx. Received: a.pb"),
+    ({"export_format": "onnx", "warmup_sizes": (32,)}, "`warmup_sizes` are for"),
+    ({"export_format": "onnx", "precision": "bfloat16"}, "`precision` must be float32"),
+    ({"export_format": "tfjs"}, "must be one of savedmodel, onnx"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), FAULTS)
+def test_faults(changes, message):
+    with pytest.raises(UserError, match=message):
+        export_model(ExportConfig(**{"checkpoint": "magenta26", "export_path": "a.onnx"} | changes))
+
+
+def test_a_file_is_not_replaced_unasked(tmp_path):
+    (tmp_path / "a.onnx").write_text("mine")
+    config = ExportConfig(export_path=str(tmp_path / "a.onnx"), export_format="onnx")
+    with pytest.raises(UserError, match=r"a.onnx` exists already"):
+        export_model(config)
+    assert (tmp_path / "a.onnx").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "package"),
+    [("onnx", "tf2onnx"), ("openvino", "openvino"), ("litert_int8", "ai_edge_litert.interpreter")],
+)
+def test_what_is_missing_is_named(tmp_path, monkeypatch, kind, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    path = tmp_path / f"a{FORMATS[kind].suffix}"
+    config = ExportConfig(checkpoint="magenta26", export_path=str(path), export_format=kind)
+    with pytest.raises(UserError, match=rf"pip install 'tf_style\[{FORMATS[kind].extra}\]'"):
+        export_model(config)
+    assert list(tmp_path.iterdir()) == []
