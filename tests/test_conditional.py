@@ -6,12 +6,17 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from tf_style import conditional
+from tf_style import checkpoint, conditional
 from tf_style.conditional import ConditionalStylizer, PredictedStylizer, StylePredictor
+from tf_style.config_conditional import ConditionalConfig
 from tf_style.errors import UserError
+from tf_style.gatys import encoder_for
 from tf_style.images import read_image
-from tf_style.inference import load
-from tf_style.layout import center_crop, resize
+from tf_style.inference import PRETRAINED, load
+from tf_style.layers import ReflectionPadding2D
+from tf_style.layout import center_crop, fit_shorter, resize
+from tf_style.objective import Objective
+from tf_style.options import from_dict
 
 RNG = np.random.default_rng(7)
 SMALL = {"contract": (6, 8, 10), "blocks": 1, "expand": (6, 4)}
@@ -146,3 +151,104 @@ def test_magenta_is_what_onnx_runtime_gives():
 def test_magenta_takes_any_size():
     stylize = load("magenta", "float32")
     assert stylize(PHOTO[:97, :131], PAINTING, alpha=0.5).shape == (97, 131, 3)
+
+
+# -- the models that ship --------------------------------------------------------------------------
+
+NOISE = np.float32(np.random.default_rng(0).random((144, 144, 3)))
+FLAT = np.full((144, 144, 3), (0.6, 0.45, 0.2), "float32")
+MODELS = {
+    "paintings": None,
+    "magenta26": ("magenta00", "magenta07", "magenta16", "magenta23"),
+    "magenta": ("scream", "starry_night"),
+    "adain": ("scream", "starry_night"),
+}
+
+
+def results(name, image):
+    """An image in some styles of a model, flat ones too, which `StyleTransfer` refuses."""
+    stylize = load(name, "float32")
+    for style in MODELS[name] or stylize.styles:
+        painting = style if stylize.styles else ROOT / f"examples/styles/{style}.jpg"
+        statistics = stylize.encode_style(painting)
+        yield stylize._transfer(image[None], statistics[None], np.ones(1, "float32")).numpy()[0]
+
+
+def border_ratio(energy):
+    """What the outer 8 px have of an energy per pixel, against the middle."""
+    # Half a level of 8 bits in the root: less is none.
+    floor = (0.5 / 255) ** 2
+    middle = np.zeros(energy.shape, bool)
+    middle[8:-8, 8:-8] = True
+    return (energy[~middle].mean() + floor) / (energy[middle].mean() + floor)
+
+
+def nyquist_ratio(image):
+    """The power at the Nyquist frequency, down or across, against that at half of it."""
+    window = np.hanning(len(image))
+    image = (image - image.mean((0, 1))) * np.multiply.outer(window, window)[..., None]
+    power = (np.abs(np.fft.fft2(image, axes=(0, 1))) ** 2).sum(-1)
+    frequency = np.abs(np.fft.fftfreq(len(image)))
+    frequency = np.maximum.outer(frequency, frequency)
+    floor = (0.5 / 255) ** 2
+    middle = power[(frequency > 0.22) & (frequency < 0.28)].mean()
+    return (power[frequency > 0.47].mean() + floor) / (middle + floor)
+
+
+def detail(image):
+    """Squared differences of neighbours."""
+    down, across = np.diff(image, axis=0) ** 2, np.diff(image, axis=1) ** 2
+    return (down[:, 1:] + across[1:]).mean(-1)
+
+
+def deviation(image):
+    """Squared distances from the middle's mean colour."""
+    return ((image - image[8:-8, 8:-8].mean((0, 1))) ** 2).mean(-1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_no_frame_and_no_checkerboard(name):
+    for image in results(name, FLAT):
+        assert border_ratio(deviation(image)) < 1.5 and border_ratio(detail(image)) < 1.5
+        assert nyquist_ratio(image) < 1.5
+    # Of noise only the detail: reflected, it is the same twice over, which doubles the variance of
+    # its coarse part, and no more.
+    for image in results(name, NOISE):
+        assert border_ratio(detail(image)) < 1.5 and border_ratio(deviation(image)) < 2.5
+        assert nyquist_ratio(image[8:-8, 8:-8]) < 1.5
+
+
+@pytest.mark.slow
+def test_the_measures_see_a_frame_and_a_checkerboard(monkeypatch):
+    lines = keras.layers.ZeroPadding2D
+    monkeypatch.setattr(
+        ReflectionPadding2D, "call", lambda self, x: lines(self.padding, dtype=x.dtype)(x)
+    )
+    ratios = [[border_ratio(energy(image)) for energy in (deviation, detail)]
+              for image in results("paintings", FLAT)]  # fmt: skip
+    assert np.max(ratios, axis=1).min() > 1.5, ratios
+    board = NOISE.copy()
+    board[::2, ::2] += 0.5
+    assert nyquist_ratio(board) > 1.5 > nyquist_ratio(NOISE)
+
+
+@pytest.mark.slow
+def test_along_a_blend_the_style_loss_to_each_parent_is_monotone():
+    """From one style to the other the loss to the first painting rises, to the second falls."""
+    stylize, names = load("paintings", "float32"), ("starry_night", "scream")
+    config = from_dict(
+        ConditionalConfig, checkpoint.read_config(PRETRAINED / "paintings")["training"]
+    )
+    encoder, weights = encoder_for(config)
+    parents = [
+        fit_shorter(read_image(ROOT / f"examples/styles/{name}.jpg"), config.style_size)
+        for name in names
+    ]
+    mixtures = [stylize.encode_style(f"{names[0]}:{4 - k},{names[1]}:{k}") for k in range(5)]
+    for path in sorted(ROOT.glob("examples/content/*.jpg")):
+        photo = fit_shorter(read_image(path), 256)
+        images = [stylize.transfer(photo, mixture)[None] for mixture in mixtures]
+        targets = [Objective(encoder, photo, parent, weights) for parent in parents]
+        first, second = ([float(t.parts(image)[1]) for image in images] for t in targets)
+        assert (np.diff(first) > 0).all() and (np.diff(second) < 0).all(), (path, first, second)
