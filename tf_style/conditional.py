@@ -26,6 +26,7 @@ BOTTLENECK, PREDICTOR_SIZE = 100, 256
 
 # Of the backbone `vgg16`: the layers whose moments the style loss is about.
 PREDICTOR_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+FEATURE_SCALE = 200.0
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
@@ -217,17 +218,22 @@ class StylePredictor(FromArguments, keras.Model):
                 ChannelStatistics(name=f"{k}_moments")(features[k]) for k in PREDICTOR_LAYERS
             ]
             x = ops.concatenate([ops.reshape(m, (-1, 2 * m.shape[-1])) for m in moments], axis=-1)
+            # Adam moves each weight by the learning rate, and so a sum of 1,920 features, of mean
+            # one or so, by as many times that, unless they are small.
+            x = (x - 1.0) / FEATURE_SCALE
+            initial = keras.initializers.RandomNormal(stddev=0.5)
         elif backbone == "mobilenet_v2":
             trunk = keras.applications.MobileNetV2(
                 (side, side, 3), include_top=False, weights=None, pooling="avg", name="trunk"
             )
             fold_batch_norms(trunk)
             x = trunk(x)
+            initial = "glorot_uniform"
         else:
             raise UserError(
                 f"`backbone` must be one of mobilenet_v2, vgg16. Received: {backbone!r}"
             )
-        x = keras.layers.Dense(bottleneck, name="bottleneck")(x)
+        x = keras.layers.Dense(bottleneck, kernel_initializer=initial, name="bottleneck")(x)
         super().__init__(inputs=style, outputs=x, **({"name": "style_predictor"} | kwargs))
         self.trunk = trunk
 
