@@ -33,8 +33,8 @@ def test_versions_count_up_and_leave_nothing_else(tmp_path):
     (folder / "7").mkdir(parents=True)
     (folder / "note.txt").write_text("mine")
     config = ExportConfig(checkpoint="magenta26", export_path=str(folder))
-    assert [export_model(config).path.name for _ in range(2)] == ["8", "9"]
-    assert sorted(path.name for path in folder.iterdir()) == ["7", "8", "9", "note.txt"]
+    assert export_model(config).path.name == "8"
+    assert sorted(path.name for path in folder.iterdir()) == ["7", "8", "note.txt"]
 
 
 def test_what_is_written(exported):
@@ -69,6 +69,7 @@ def test_weights_are_stored_once(tmp_path, name):
     assert found.size < 1.2 * weights
 
 
+@pytest.mark.slow
 def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "TOLERANCE", -1.0)
     config = ExportConfig(checkpoint="magenta26", export_path=str(tmp_path / "m"))
