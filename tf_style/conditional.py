@@ -307,7 +307,7 @@ class PredictedStylizer(FromArguments, keras.Model):
         content = keras.Input((None, None, 3), name="content")
         style = keras.Input((None, None, 3), name="style")
         statistics = keras.Input((BOTTLENECK,), name="statistics")
-        encode_style = keras.Model(style, predictor(style), name="encode_style")
+        encode_style = keras.Model(style, predictor(style), name="encode")
         transfer = keras.Model(
             {"content": content, "statistics": statistics},
             network({"content": content, "parameters": heads(statistics)}),
