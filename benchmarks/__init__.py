@@ -1,1 +1,22 @@
 """Measurements: each module a script, run as `python -m benchmarks.<name>`."""
+
+import argparse
+
+import numpy as np
+
+from tf_style.images import read_image
+from tf_style.layout import center_crop, fit_shorter
+
+
+def parser_of(name: str, doc: str) -> argparse.ArgumentParser:
+    """A parser whose help begins with the script's docstring as it is."""
+    return argparse.ArgumentParser(
+        f"python -m benchmarks.{name}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def square(path: str, size: int) -> np.ndarray:
+    """The middle of a picture, as training cuts it."""
+    return center_crop(fit_shorter(read_image(path), size, enlarge=True), size)

@@ -6,7 +6,6 @@ Every format runs in turns with the stylizer itself, on one photo and one painti
 medians after a first run that does not count. Ratios are the format's over the stylizer's.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -15,26 +14,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import parser_of, square
 from tf_style.config_export import ExportConfig
 from tf_style.export import export_model
 from tf_style.export_formats import FORMATS
-from tf_style.images import read_image
 from tf_style.inference import load
-from tf_style.layout import center_crop, fit_shorter
-
-
-def square(path: str, size: int) -> np.ndarray:
-    """The middle of a picture."""
-    return center_crop(fit_shorter(read_image(path), size, enlarge=True), size)
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.formats",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("formats", __doc__)
     add = parser.add_argument
     add("--checkpoint", default="adain", help="a folder or the name of a model that ships [adain]")
     add("--content", default="examples/content/tiger.jpg", help="the photo")
@@ -54,7 +43,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, kind in FORMATS.items():
             path = Path(folder, name + kind.suffix)
-            config = ExportConfig(options.checkpoint, name, export_path=str(path))
+            config = ExportConfig(
+                checkpoint=options.checkpoint, export_format=name, export_path=str(path)
+            )
             sizes[name] = export_model(config).size
             runs[name] = kind.load(path, given)
         seconds, results = {name: [] for name in runs}, {}

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import parser_of
 from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import MEAN_BGR, keras_name, layers_up_to
 from tf_style.gatys import encoder_for, gatys, plan
@@ -383,11 +384,7 @@ PARTS = {
 
 def main() -> None:
     """Run the parts that are asked for."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.gatys",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("gatys", __doc__)
     add = parser.add_argument
     add("--part", choices=(*PARTS, "all"), default="all", help="which comparison")
     add("--content", default="examples/content/astronaut.jpg", help="the photo")

@@ -9,17 +9,14 @@ predicted from it, by the mean of the numbers of the paintings trained on, and n
 loss is the training's. Were the predictor hollow, its own numbers would be no better than the mean.
 """
 
-import argparse
-
 import numpy as np
 
+from benchmarks import parser_of, square
 from tf_style import checkpoint
 from tf_style.config_conditional import PredictedConfig
-from tf_style.errors import UserError
 from tf_style.gatys import encoder_for
-from tf_style.images import list_images, read_image
+from tf_style.images import list_images
 from tf_style.inference import StyleTransfer, load
-from tf_style.layout import center_crop, fit_shorter
 from tf_style.objective import Objective
 from tf_style.options import from_dict
 
@@ -32,18 +29,9 @@ def mean_style(stylize: StyleTransfer, paths: list, size: int) -> np.ndarray:
     return np.mean([stylize.encode_style(square(path, size)) for path in paths], axis=0)
 
 
-def square(path: str, size: int) -> np.ndarray:
-    """The middle of a picture, as training cuts it."""
-    return center_crop(fit_shorter(read_image(path), size, enlarge=True), size)
-
-
 def main() -> None:
     """Print the losses' means and the quantiles of their ratios."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.held_out_styles",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("held_out_styles", __doc__)
     add = parser.add_argument
     add("--checkpoint", required=True, help="a model trained by --method predicted")
     add("--trained-on", required=True, help="the paintings that it was trained on")
@@ -59,7 +47,7 @@ def main() -> None:
     known, held_out = list_images(options.trained_on), list_images(options.style)
     seen = {path.read_bytes() for path in known}
     if any(path.read_bytes() in seen for path in held_out):
-        raise UserError(f"A painting of {options.style} is one of those trained on.")
+        raise SystemExit(f"A painting of {options.style} is one of those trained on.")
     mean = mean_style(stylize, known, config.style_size)
     photos, rows = list_images(options.content), []
     for i, path in enumerate(held_out):

@@ -40,7 +40,9 @@ class ExportConfig(Options):
         2048 * 2048, "A picture of more pixels is refused, by its header. A megapixel takes about "
         "1 GB of the server's memory.", low=1, group=REQUESTS,
     )  # fmt: skip
-    quality: int = option(95, "Of the JPEGs that are sent back.", low=1, high=100, group=REQUESTS)
+    quality: int = same(
+        StylizeConfig, "quality", help="Of the JPEGs that are sent back.", group=REQUESTS
+    )
     warmup_sizes: tuple[int, ...] = option(
         (), "Sides of squares, such as 256,512, on which a server warms itself up before its first "
         "request; needs pip install 'tf_style[serving]'.", low=16, group=REQUESTS,

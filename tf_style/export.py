@@ -1,5 +1,6 @@
 """A trained model for TensorFlow Serving, or as a file for programs without TensorFlow."""
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -73,9 +74,7 @@ def export_model(config: ExportConfig) -> Exported:
     stylize = load(config.checkpoint, config.precision)
     served = ServedStylizer(stylize.stylizer, config.max_bytes, config.max_pixels, config.quality)
     folder = Path(config.export_path)
-    # Not a number, so that a server that watches the folder does not take it for a version.
-    aside = folder / f".writing-{uuid.uuid4().hex}"
-    try:
+    with _aside(folder) as aside:
         # Of our own functions, not of the Keras model, whose export has neither these names nor
         # bytes (https://github.com/keras-team/keras/issues/19458).
         tf.saved_model.save(served.module, str(aside), signatures=served.signatures())
@@ -89,10 +88,8 @@ def export_model(config: ExportConfig) -> Exported:
                 f"The exported graph differs from the model by {difference:.2g}, more than "
                 f"{TOLERANCE:g}, so nothing is written."
             )
-        size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file())
+        size = _size(aside)
         return Exported(_publish(aside, folder), difference, size, warmups)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _export_file(config, kind: Format):
@@ -105,11 +102,10 @@ def _export_file(config, kind: Format):
     if path.exists() and not config.overwrite:
         raise UserError(f"`{path}` exists already. Give another name, or --overwrite.")
     stylize = load(config.checkpoint, config.precision)
-    aside = path.parent / f".writing-{uuid.uuid4().hex}"
-    try:
-        aside.mkdir(parents=True)
+    with _aside(path.parent) as aside:
         kind.write(stylize.stylizer, aside / path.name)
         given, expected = _checked_pair(stylize)
+        given = {name: given[name] for name in stylize.stylizer.input}
         found = kind.load(aside / path.name, given)()[0]
         psnr = -10 * np.log10(np.mean((found - expected) ** 2) + 1e-12)
         if not psnr >= kind.least_psnr:
@@ -117,14 +113,27 @@ def _export_file(config, kind: Format):
                 f"The exported file differs from the model: PSNR {psnr:.0f} dB, less than "
                 f"{kind.least_psnr}, so nothing is written."
             )
-        files = sorted(aside.iterdir())
-        size = sum(file.stat().st_size for file in files)
+        size = _size(aside)
         # A weight file before the one that refers to it.
-        for file in files:
+        for file in sorted(aside.iterdir()):
             os.replace(file, path.parent / file.name)
         return Exported(path, float(np.max(np.abs(found - expected))), size, 0)
+
+
+@contextlib.contextmanager
+def _aside(folder):
+    """A place beside what is to be written, which leaves nothing behind."""
+    # Not a number, so that a server that watches the folder does not take it for a version.
+    aside = folder / f".writing-{uuid.uuid4().hex}"
+    aside.mkdir(parents=True)
+    try:
+        yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _size(folder):
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _publish(aside, folder):
@@ -154,20 +163,20 @@ def _pictures():
 def _checked_pair(stylize: StyleTransfer):
     """Inputs of one picture, and what the stylizer makes of them."""
     photo, painting = _pictures()
+    style = stylize.styles[0] if stylize.styles else painting
+    return {"content": photo[None]} | _style(stylize, painting), stylize(photo, style)
+
+
+def _style(stylize: StyleTransfer, painting):
+    """A style as `serving_default` takes it: the first of a table, or a painting."""
     if stylize.styles:
-        picks = np.eye(1, len(stylize.styles), dtype="float32")
-        return {"content": photo[None], "style_weights": picks}, stylize(photo, stylize.styles[0])
-    given = {"content": photo[None], "style": painting[None]}
-    if stylize.takes_alpha:
-        given["alpha"] = np.ones(1, "float32")
-    return given, stylize(photo, painting)
+        return {"style_weights": np.eye(1, len(stylize.styles), dtype="float32")}
+    return {"style": painting[None], "alpha": np.ones(1, "float32")}
 
 
 def _difference(directory, stylize: StyleTransfer):
     """The greatest difference between what the export and the stylizer make of one picture."""
     given, expected = _checked_pair(stylize)
-    if not stylize.styles:
-        given["alpha"] = np.ones(1, "float32")
     given = {name: tf.constant(value) for name, value in given.items()}
     found = tf.saved_model.load(str(directory)).signatures["serving_default"](**given)
     return float(np.max(np.abs(found["stylized"].numpy()[0] - expected)))
@@ -203,16 +212,13 @@ def _requests(stylize: StyleTransfer, sizes):
     for side in sizes:
         image = np.random.default_rng(side).random((side, side, 3), "float32")
         data = encode_image(image, "jpg")
+        plain = _style(stylize, image)
+        alpha = {"alpha": plain.pop("alpha")} if "alpha" in plain else {}
         if stylize.styles:
-            picks = np.eye(1, len(stylize.styles), dtype="float32")
-            styles = {"style_weights": picks, "style_names": [stylize.styles[0].encode()]}
-            statistics = stylize.encode_style(stylize.styles[0])
-            alpha = {}
+            simple = {"style_names": [stylize.styles[0].encode()]}
         else:
-            styles = {"style": image[None], "style_bytes": [data]}
-            statistics = stylize.encode_style(image)
-            alpha = {"alpha": np.ones(1, "float32")}
-        plain, simple = ({name: value} for name, value in styles.items())
+            simple = {"style_bytes": [data]}
+        statistics = stylize.encode_style(stylize.styles[0] if stylize.styles else image)
         encoded = {"statistics": statistics[None]}
         yield "encode_style", plain
         yield f"encode_{next(iter(simple))}", simple

@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style.errors import UserError
-from tf_style.weights import write_atomically
 
 __all__ = ["FORMATS", "Format"]
 
@@ -27,7 +26,7 @@ class Format(NamedTuple):
     Attributes:
         suffix: Of the file.
         extra: Of the package, that brings what is needed.
-        write: Writes a stylizer to a path.
+        write: Writes a stylizer to a path, that nobody reads yet.
         load: Loads such a file for some inputs, `(path, {input: array})`, and gives the function
             that runs it on them, in float32.
         least_psnr: In dB: a file whose picture is further from the stylizer's is not written.
@@ -48,7 +47,7 @@ def _write_onnx(stylizer, path):
         autograph=False,
     )
     model, _ = tf2onnx.convert.from_function(function, list(_specs(inputs).values()), opset=OPSET)
-    write_atomically(path, model.SerializeToString())
+    path.write_bytes(model.SerializeToString())
 
 
 def _load_onnx(path, given):
@@ -61,11 +60,7 @@ def _write_openvino(stylizer, path):
     openvino = _imported("openvino", "openvino")
     with _saved_model(stylizer) as folder:
         # In float16, its default, the weights would be rounded.
-        written = folder / path.name
-        openvino.save_model(openvino.convert_model(folder), written, compress_to_fp16=False)
-        # The weights first: they are nothing without the .xml.
-        for suffix in (".bin", ".xml"):
-            write_atomically(path.with_suffix(suffix), written.with_suffix(suffix).read_bytes())
+        openvino.save_model(openvino.convert_model(folder), path, compress_to_fp16=False)
 
 
 def _load_openvino(path, given):
@@ -81,7 +76,7 @@ def _write_litert(stylizer, path, types=()):
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_traced(stylizer)], tf.Module())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = list(types)
-    write_atomically(path, converter.convert())
+    path.write_bytes(converter.convert())
 
 
 def _load_litert(path, given):

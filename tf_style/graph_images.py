@@ -2,12 +2,15 @@
 
 import tensorflow as tf
 
-__all__ = ["MIN_SIDE", "checked", "decode_picture", "encode_picture"]
+__all__ = ["MIN_SIDE", "SLACK", "checked", "decode_picture", "encode_picture"]
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 # Under 16 px the encoder's relu4_1 has one line, which a reflection of one cannot extend.
 MIN_SIDE = 16
+
+# What a picture's values may leave [0, 1] by: what resizing elsewhere leaves.
+SLACK = 0.1
 
 
 def decode_picture(data: tf.Tensor, what: str, max_bytes: int, max_pixels: int) -> tf.Tensor:

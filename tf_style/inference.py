@@ -16,6 +16,7 @@ import tensorflow as tf
 from tf_style import adain, checkpoint, conditional
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.graph_images import MIN_SIDE, SLACK
 from tf_style.images import probe, read_image, write_image
 from tf_style.layout import (
     center_crop,
@@ -38,9 +39,6 @@ __all__ = ["Done", "StyleTransfer", "load", "stylize_folder"]
 MODULES = {"adain": adain, "conditional": conditional, "predicted": conditional}
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-
-# Under 16 px the encoder's relu4_1 has one line, which a reflection of one cannot extend.
-MIN_SIDE = 16
 
 # Pictures in a row of --style-grid.
 GRID = 5
@@ -345,10 +343,10 @@ def _sources(config):
 
 def _wanted(config, sources):
     """The pictures to make of each photo: {label: mixtures of styles}, several for a sheet."""
-    for name in (*(weighted(config.style) if config.style else ()), *config.style_grid):
+    mixture = weighted(config.style) if config.style else {}
+    for name in (*mixture, *config.style_grid):
         check_style(name, tuple(sources))
-    if config.style:
-        mixture = weighted(config.style)
+    if mixture:
         label = "_".join(
             name if len(mixture) == 1 else f"{name}{100 * share:.0f}"
             for name, share in mixture.items()
@@ -441,8 +439,8 @@ def _image(image: np.ndarray | str | Path, what: str) -> np.ndarray:
         raise UserError(f"{what} is {width}x{height}: both sides must be {MIN_SIDE} px or more.")
     if image.dtype == np.uint8:
         image = image / np.float32(255)
-    # Written so that NaN fails too; the slack is for what resizing elsewhere leaves.
-    if not (-0.1 <= image.min() and image.max() <= 1.1):
+    # Written so that NaN fails too.
+    if not (-SLACK <= image.min() and image.max() <= 1 + SLACK):
         raise UserError(
             f"{what} must be uint8, or float in [0, 1]. Received: {image.dtype} from "
             f"{image.min():.4g} to {image.max():.4g}"

@@ -1,17 +1,16 @@
 """What a server runs: a stylizer with named inputs and outputs, checks and bytes, in one graph."""
 
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tf_style.graph_images import MIN_SIDE, checked, decode_picture, encode_picture
+from tf_style.graph_images import MIN_SIDE, SLACK, checked, decode_picture, encode_picture
 
 __all__ = ["ServedStylizer"]
-
-# What a picture's values may leave [0, 1] by: what resizing elsewhere leaves.
-SLACK = 0.1
 
 
 class ServedStylizer:
@@ -69,7 +68,11 @@ class ServedStylizer:
         self.module = tf.Module()
         self.module.stored = [variable.value for variable in stylizer.variables]
         if self.styles:
-            self.module.names = tf.saved_model.Asset(_file_of_names(self.styles))
+            folder = tempfile.mkdtemp()
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            names = Path(folder, "styles.txt")
+            names.write_text("\n".join(self.styles) + "\n", encoding="utf-8")
+            self.module.names = tf.saved_model.Asset(str(names))
 
         text, image = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None, None, 3))
         self.specs = {
@@ -111,15 +114,14 @@ class ServedStylizer:
         plain, simple = (
             ("style_weights", "style_names") if self.styles else ("style", "style_bytes")
         )
-        traced = {
+        return {
             "serving_default": self._stylizing("content", plain),
             "encode_style": self._encoding(plain),
             "stylize_encoded": self._stylizing("content", "statistics"),
             "stylize_bytes": self._stylizing("content_bytes", simple),
-            simple.replace("style", "encode_style"): self._encoding(simple),
+            f"encode_{simple}": self._encoding(simple),
             "stylize_encoded_bytes": self._stylizing("content_bytes", "statistics"),
         }
-        return traced
 
     def _trace(self, function, names):
         specs = {
@@ -230,9 +232,3 @@ def _alpha(alpha):
 def _mix(own, statistics, alpha):
     alpha = tf.reshape(alpha, [-1] + [1] * (len(statistics.shape) - 1))
     return own + alpha * (statistics - own)
-
-
-def _file_of_names(styles):
-    path = Path(tempfile.mkdtemp()) / "styles.txt"
-    path.write_text("\n".join(styles) + "\n", encoding="utf-8")
-    return str(path)
