@@ -58,6 +58,22 @@ def stylize(tiny):
     return load(tiny, "float32")
 
 
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
+    """A checkpoint of four styles that differ; not to be written to."""
+    from tf_style import checkpoint, conditional
+
+    model = {"contract": [4, 5, 6], "blocks": 1, "expand": [4, 3]}
+    model["styles"] = ["wave", "night", "scream", "lilies"]
+    stylizer = conditional.build_stylizer(model)
+    rng, arrays = np.random.default_rng(4), {}
+    for name, variable in conditional.stored_variables(stylizer, model).items():
+        arrays[name] = np.float32(variable.numpy() + rng.normal(0, 0.3, variable.shape))
+    directory = tmp_path_factory.mktemp("models") / "table"
+    checkpoint.create(directory, {"method": "conditional", "model": model}, arrays)
+    return directory
+
+
 @pytest.fixture
 def damaged(tmp_path):
     """Makes a copy of the small checkpoint with other weights or another config."""

@@ -38,7 +38,7 @@ _PUBLIC = {
     "load": "inference",
     "paint_folder": "painting",
     "read_image": "images",
-    "stylize_folder": "inference",
+    "stylize_folder": "folder",
     "train": "training",
     "write_image": "images",
 }

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(config: StylizeConfig) -> int:
     app.import_tensorflow()
-    from tf_style.inference import stylize_folder
+    from tf_style.folder import stylize_folder
 
     seconds, faults, written, task = [], {}, 0, None
     with app.Interrupt("this picture") as interrupt, app.progress_bar("pictures") as bar:

@@ -1,0 +1,454 @@
+"""Folders of photos and paintings to a folder of results."""
+
+import shutil
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import Image
+
+from tf_style import inference, memory
+from tf_style.config import StylizeConfig
+from tf_style.errors import NonFiniteError, UserError
+from tf_style.folder import stylize_folder
+from tf_style.images import probe, read_image, write_image
+from tf_style.inference import StyleTransfer, load
+from tf_style.layout import center_crop, concat, fit_longer, fit_shorter
+from tf_style.ops import LUMA, match_color
+
+CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)
+CONV = "decoder/conv1_1/kernel"
+
+
+def config(folders, checkpoint, **changes):
+    paths = {"content_path": folders / "content", "style_path": folders / "style"}
+    paths |= {"out_path": folders / "out", "checkpoint": checkpoint}
+    quick = {"precision": "float32", "style_size": 32, "out_format": "png"}
+    return StylizeConfig(**paths | quick | changes)
+
+
+def run(*arguments, **changes):
+    """The names written, the faults as (file, sentence), and the notes."""
+    names, faults, notes = [], [], []
+    for record in stylize_folder(config(*arguments, **changes)):
+        if record.note:
+            notes.append(record.note)
+        elif record.fault:
+            faults.append((record.path.name, str(record.fault)))
+        else:
+            names.append(record.path.name)
+    return names, faults, notes
+
+
+def found(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def read_style(path, size=32):
+    return fit_shorter(read_image(path), size, enlarge=True)
+
+
+def assert_written(path, image):
+    """The file holds the picture, but for its 8 bits."""
+    np.testing.assert_allclose(read_image(path), image, atol=0.51 / 255)
+
+
+def test_every_photo_with_every_painting(folders, tiny, stylize):
+    records = list(stylize_folder(config(folders, tiny)))
+    assert "the largest picture, " in records[0].note and records[0].path is None
+    records = records[1:]
+    expected = ["a_stylized_s", "a_stylized_t", "b_stylized_s", "b_stylized_t"]
+    assert [record.path.stem for record in records] == expected
+    assert [(record.done, record.total) for record in records] == [(i, 4) for i in (1, 2, 3, 4)]
+    assert all(record.seconds > 0 and not record.fault and not record.note for record in records)
+    assert found(folders / "out") == [f"{name}.png" for name in expected]
+    for record in records:
+        content, style = record.path.stem.split("_stylized_")
+        style = read_style(folders / "style" / f"{style}.png")
+        content = read_image(folders / "content" / f"{content}.png")
+        assert_written(record.path, stylize(content, style))
+
+
+def test_files_and_globs(folders, tiny):
+    names, _, _ = run(
+        folders, tiny, content_path=folders / "content/b.png", style_path=folders / "st*/[s-t].png"
+    )
+    assert names == ["b_stylized_s.png", "b_stylized_t.png"]
+
+
+def test_a_photo_and_a_painting_of_one_name(folders, tiny):
+    (folders / "style/s.png").rename(folders / "style/a.png")
+    names, faults, _ = run(folders, tiny, content_path=folders / "content/a.png")
+    assert names == ["a_stylized_a.png", "a_stylized_t.png"] and not faults
+
+
+def test_random_styles(folders, tiny):
+    for seed in range(6):
+        write_image(folders / f"style/{seed}.png", picture(20, 20, seed))
+    once = {"content_path": folders / "content/a.png", "random_styles": 3, "overwrite": True}
+    drawn = [tuple(run(folders, tiny, seed=seed, **once)[0]) for seed in (0, 0, 1, 2, 3)]
+    assert all(len(set(names)) == 3 and list(names) == sorted(names) for names in drawn)
+    assert drawn[0] == drawn[1] and len(set(drawn)) > 2
+    assert len(run(folders, tiny, **once | {"random_styles": 99})[0]) == 8
+
+
+def test_a_painting_may_have_a_colon_in_its_name(folders, tiny):
+    (folders / "style/s.png").rename(folders / "style/s:x.png")
+    names, faults, _ = run(folders, tiny, content_path=folders / "content/a.png")
+    assert names == ["a_stylized_s:x.png", "a_stylized_t.png"] and not faults
+
+
+def test_style_weights(folders, tiny, stylize):
+    names, faults, notes = run(folders, tiny, style_weights=(3, 1))
+    assert names == ["a_stylized_blend.png", "b_stylized_blend.png"] and not faults
+    assert "the style is 75% s.png, 25% t.png" in notes
+    styles = [read_style(path) for path in sorted((folders / "style").iterdir())]
+    content = read_image(folders / "content/a.png")
+    expected = stylize(content, styles, style_weights=[3, 1])
+    assert_written(folders / "out/a_stylized_blend.png", expected)
+
+
+def test_style_weights_of_another_number(folders, tiny):
+    with pytest.raises(UserError, match="one number for each of the 2 styles. Received: 3"):
+        run(folders, tiny, style_weights=(1, 2, 3))
+
+
+def test_a_blend_needs_all_its_styles(folders, tiny):
+    (folders / "style/t.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"A blend needs all its styles: .*t\.png` is empty"):
+        run(folders, tiny, style_weights=(1, 2))
+    assert not (folders / "out").exists()
+
+
+class Counting(StyleTransfer):
+    """Keeps account of what is encoded."""
+
+    encoded = []
+
+    def encode_style(self, style):
+        self.encoded.append(style.shape)
+        return super().encode_style(style)
+
+
+@pytest.mark.parametrize(
+    "changes, times",
+    [
+        ({}, 2),
+        ({"style_weights": (1, 1)}, 2),
+        ({"passes": 2, "concat": True, "preserve_color": "luma"}, 2),
+        ({"preserve_color": "match"}, 4),
+    ],
+)
+def test_each_style_is_encoded_once(folders, tiny, monkeypatch, changes, times):
+    monkeypatch.setattr(inference, "StyleTransfer", Counting)
+    monkeypatch.setattr(Counting, "encoded", [])
+    names, _, _ = run(folders, tiny, **changes)
+    assert len(names) == (2 if "style_weights" in changes else 4)
+    assert len(Counting.encoded) == times
+
+
+def test_crop(folders, tiny, stylize):
+    run(folders, tiny, crop=True)
+    content = center_crop(read_image(folders / "content/a.png"))
+    style = fit_shorter(center_crop(read_image(folders / "style/s.png")), 32, enlarge=True)
+    assert content.shape == (33, 33, 3) and style.shape == (32, 32, 3)
+    assert_written(folders / "out/a_stylized_s.png", stylize(content, style))
+
+
+def test_sizes(folders, tiny, stylize):
+    write_image(folders / "content/a.png", picture(64, 90), overwrite=True)
+    run(folders, tiny, content_size=45, style_size=20)
+    content = fit_longer(read_image(folders / "content/a.png"), 45)
+    style = read_style(folders / "style/s.png", 20)
+    assert content.shape == (32, 45, 3) and style.shape == (20, 29, 3)
+    assert_written(folders / "out/a_stylized_s.png", stylize(content, style))
+    # Photos are not enlarged, and 0 is the size they have.
+    assert read_image(folders / "out/b_stylized_s.png").shape == (40, 31, 3)
+    run(folders, tiny, content_size=0, style_size=0, overwrite=True)
+    content, style = (read_image(folders / name) for name in ("content/a.png", "style/s.png"))
+    assert_written(folders / "out/a_stylized_s.png", stylize(content, style))
+
+
+def test_passes_and_alpha(folders, tiny, stylize):
+    run(folders, tiny, passes=2, alpha=0.7)
+    statistics = stylize.encode_style(read_style(folders / "style/s.png"))
+    image = read_image(folders / "content/a.png")
+    for _ in range(2):
+        image = stylize.transfer(image, statistics, 0.7)
+    assert_written(folders / "out/a_stylized_s.png", image)
+
+
+def test_preserve_luma(folders, tiny, stylize):
+    run(folders, tiny, preserve_color="luma")
+    content = read_image(folders / "content/a.png")
+    stylized = stylize(content, read_style(folders / "style/s.png"))
+    image = read_image(folders / "out/a_stylized_s.png")
+    inside = ((image > 0.02) & (image < 0.98)).all(-1)
+    assert inside.mean() > 0.3
+    # Where nothing is clipped: the colours' differences are the photo's, the luma the result's.
+    np.testing.assert_allclose(np.diff(image)[inside], np.diff(content)[inside], atol=1.1 / 255)
+    np.testing.assert_allclose((image @ LUMA)[inside], (stylized @ LUMA)[inside], atol=1.1 / 255)
+
+
+def test_preserve_match(folders, tiny, stylize):
+    run(folders, tiny, preserve_color="match")
+    content = read_image(folders / "content/b.png")
+    style = match_color(read_style(folders / "style/t.png"), content)
+    assert_written(folders / "out/b_stylized_t.png", stylize(content, style))
+
+
+@pytest.mark.parametrize("weights", [(), (1, 1)])
+def test_concat(folders, tiny, stylize, weights):
+    run(folders, tiny, concat=True, style_weights=weights)
+    names = ["s", "t"] if weights else ["s"]
+    styles = [read_style(folders / f"style/{name}.png") for name in names]
+    content = read_image(folders / "content/a.png")
+    expected = concat([content, *styles, stylize(content, styles)])
+    name = "blend" if weights else "s"
+    assert_written(folders / f"out/a_stylized_{name}.png", expected)
+
+
+@pytest.mark.parametrize("suffix, name", [("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")])
+def test_formats_and_quality(folders, tiny, suffix, name):
+    one = {"content_path": folders / "content/a.png", "style_path": folders / "style/s.png"}
+    sizes = []
+    for quality in (20, 95):
+        run(folders, tiny, out_format=suffix, quality=quality, overwrite=True, **one)
+        [path] = (folders / "out").iterdir()
+        assert path.name == f"a_stylized_s.{suffix}"
+        info = probe(path)
+        assert (info.format, info.width, info.height) == (name, 47, 33)
+        sizes.append(path.stat().st_size)
+    assert (sizes[0] == sizes[1]) if suffix == "png" else (sizes[0] < sizes[1])
+
+
+def test_transparency_and_background(folders, tiny):
+    image = Image.new("RGBA", (24, 20), (0, 0, 0, 0))
+    image.paste((255, 0, 0, 255), (0, 0, 12, 20))
+    image.save(folders / "content/a.png")
+    one = {"content_path": folders / "content/a.png", "concat": True, "overwrite": True}
+    for background, expected in [("white", [1, 1, 1]), ("#0000ff", [0, 0, 1])]:
+        run(folders, tiny, background=background, style_size=20, **one)
+        np.testing.assert_allclose(
+            read_image(folders / "out/a_stylized_s.png")[10, 18], expected, atol=1e-6
+        )
+    _, faults, _ = run(folders, tiny, background="no-such-colour", **one)
+    assert "`background` must be a colour name" in faults[0][1]
+
+
+def test_existing_results_stay_and_nothing_is_begun(folders, tiny):
+    path = folders / "out/b_stylized_s.png"
+    path.parent.mkdir()
+    path.write_bytes(b"mine")
+    with pytest.raises(
+        UserError,
+        match=r"1 of 4 results exist already, such as `.*b_stylized_s.png`; give --overwrite, --sk",
+    ):
+        run(folders, tiny)
+    assert found(folders / "out") == ["b_stylized_s.png"]
+    names, faults, notes = run(folders, tiny, skip_existing=True)
+    assert names == ["a_stylized_s.png", "a_stylized_t.png", "b_stylized_t.png"] and not faults
+    assert notes[0] == "1 of 4 results exist: skipped"
+    assert path.read_bytes() == b"mine"
+    assert run(folders, tiny, skip_existing=True) == ([], [], ["4 of 4 results exist: skipped"])
+    assert len(run(folders, tiny, overwrite=True)[0]) == 4
+    assert read_image(path).shape == (40, 31, 3)
+
+
+def test_progress_counts_what_is_skipped(folders, tiny):
+    (folders / "out").mkdir()
+    (folders / "out/a_stylized_t.png").touch()
+    records = list(stylize_folder(config(folders, tiny, skip_existing=True)))
+    counts = [(record.done, record.total) for record in records if not record.note]
+    assert counts == [(2, 4), (3, 4), (4, 4)]
+
+
+def test_nothing_half_done_is_left(folders, tiny):
+    """A run that is broken off between two pictures leaves whole files only."""
+    records = stylize_folder(config(folders, tiny))
+    for record in records:
+        if record.done == 2:
+            break
+    records.close()
+    assert found(folders / "out") == ["a_stylized_s.png", "a_stylized_t.png"]
+    for name in found(folders / "out"):
+        assert read_image(folders / "out" / name).shape == (33, 47, 3)
+
+
+@pytest.mark.parametrize(
+    "bad, written, file",
+    [
+        ("content/a.png", ["b_stylized_s.png", "b_stylized_t.png"], "a.png"),
+        ("style/s.png", ["a_stylized_t.png", "b_stylized_t.png"], "s.png"),
+    ],
+)
+@pytest.mark.parametrize(
+    "content, sentence",
+    [(b"", "is empty"), (b"just words", "looks like text"), (None, "both sides must be 16 px")],
+)
+def test_a_bad_file_is_named_and_the_rest_done(
+    folders, tiny, bad, written, file, content, sentence
+):
+    if content is None:
+        write_image(folders / bad, picture(12, 40), overwrite=True)
+    else:
+        (folders / bad).write_bytes(content)
+    names, faults, _ = run(folders, tiny, style_size=0)
+    assert names == written == found(folders / "out")
+    assert [name for name, _ in faults] == [file, file]
+    assert all(f"{bad}`" in fault and sentence in fault for _, fault in faults)
+
+
+def test_a_result_that_cannot_be_written_is_named(folders, tiny):
+    # WebP ends at 16383 px.
+    write_image(folders / "content/a.png", picture(16, 16_400), overwrite=True)
+    names, faults, _ = run(folders, tiny, content_size=0, out_format="webp", style_size=20)
+    assert names == ["b_stylized_s.webp", "b_stylized_t.webp"]
+    assert faults[0][0] == "a_stylized_s.webp" and "16400x16 cannot be a webp" in faults[0][1]
+
+
+def test_too_many_pixels(folders, tiny):
+    names, faults, _ = run(folders, tiny, max_pixels=33 * 47 - 1)
+    assert names == ["b_stylized_s.png", "b_stylized_t.png"]
+    assert "content/a.png`" in faults[0][1] and "1550" in faults[0][1].replace(",", "")
+
+
+@pytest.mark.parametrize("option", ["content_path", "style_path"])
+def test_missing_pictures_are_told_with_their_option(folders, tiny, option):
+    name = option.replace("_", "-")
+    with pytest.raises(UserError, match=f"--{name}: `.*none` does not exist"):
+        run(folders, tiny, **{option: folders / "none"})
+    (folders / "empty").mkdir()
+    with pytest.raises(UserError, match=f"--{name}: `.*empty` holds no images"):
+        run(folders, tiny, **{option: folders / "empty"})
+
+
+def test_out_path_that_cannot_be(folders, tiny):
+    (folders / "file").touch()
+    with pytest.raises(UserError, match="`.*/file` is not a folder"):
+        run(folders, tiny, out_path=folders / "file")
+    with pytest.raises(UserError, match="`.*/file` is not a folder"):
+        run(folders, tiny, out_path=folders / "file/sub")
+    with pytest.raises(UserError, match="cannot be written: `/proc` is not writable|No such file"):
+        _, faults, _ = run(folders, tiny, out_path="/proc/no/such")
+        raise UserError(faults[0][1])  # root may, says the system, until it is tried.
+
+
+def test_no_result_no_file(folders, damaged):
+    directory = damaged(arrays={CONV: np.zeros_like})
+    faults = [record.fault for record in stylize_folder(config(folders, directory))]
+    assert faults[0] is None and {type(fault) for fault in faults[1:]} == {NonFiniteError}
+    assert len(faults) == 5 and not (folders / "out").exists()
+
+
+def test_a_wrong_checkpoint_is_told_before_anything_else(folders):
+    with pytest.raises(UserError, match="There is no checkpoint folder"):
+        next(stylize_folder(config(folders, folders / "none")))
+
+
+def test_memory_is_told_and_refused(folders, tiny, monkeypatch):
+    write_image(folders / "content/big.png", picture(600, 900))
+    one = {"content_path": folders / "content/big.png", "style_path": folders / "style/s.png"}
+    _, _, notes = run(folders, tiny, content_size=300, style_size=0, **one)
+    assert "big.png at 300x200, will take about 0.3 GB of memory" in notes[0]
+    shutil.rmtree(folders / "out")
+
+    monkeypatch.setattr(memory, "available_memory", lambda: 7 * 10**8)
+    with pytest.raises(
+        UserError, match=r"big\.png at 900x600 would take .* --content-size 800 fits"
+    ):
+        run(folders, tiny, style_size=0, **one)
+    assert not (folders / "out").exists()
+    assert len(run(folders, tiny, content_size=800, style_size=0, **one)[0]) == 1
+
+    # A painting's size counts as well, enlarged as it will be, and cropped.
+    refused = {"style_size": 900, "overwrite": True}
+    with pytest.raises(UserError, match=r"s\.png at 1320x900 would take .* --style-size 544 fits"):
+        run(folders, tiny, content_size=300, **refused, **one)
+    with pytest.raises(UserError, match=r"\.png at 900x900 would take"):
+        run(folders, tiny, content_size=300, crop=True, **refused, **one)
+
+
+def test_a_bad_file_does_not_disturb_the_estimate(folders, tiny):
+    (folders / "content/a.png").write_bytes(b"")
+    (folders / "style/s.png").write_bytes(b"")
+    _, _, notes = run(folders, tiny, style_size=0)
+    assert "b.png at 31x40" in notes[0]
+    # Nor when there is nothing to estimate.
+    one = {"content_path": folders / "content/a.png", "style_path": folders / "style/s.png"}
+    names, faults, notes = run(folders, tiny, **one)
+    assert (names, notes, len(faults)) == ([], [], 1)
+
+
+def test_only_what_is_to_be_done_counts(folders, tiny, monkeypatch):
+    write_image(folders / "content/big.png", picture(600, 900))
+    (folders / "out").mkdir()
+    for style in "st":
+        (folders / f"out/big_stylized_{style}.png").touch()
+    monkeypatch.setattr(memory, "available_memory", lambda: 7 * 10**8)
+    assert len(run(folders, tiny, skip_existing=True)[0]) == 4
+
+
+def test_a_folder_in_a_style_by_name(folders, table):
+    names, faults, _ = run(folders, table, style=("night",))
+    assert names == ["a_stylized_night.png", "b_stylized_night.png"] and not faults
+    expected = load(table, "float32")(read_image(folders / "content/a.png"), "night")
+    assert_written(folders / "out/a_stylized_night.png", expected)
+    names, _, notes = run(folders, table, style=("wave:0.6", "night:0.4"))
+    assert names[0] == "a_stylized_wave60_night40.png"
+    assert "the style is 60% wave, 40% night" in notes
+
+
+def test_the_way_between_styles(folders, table):
+    one = {"content_path": folders / "content/a.png"}
+    stylize, content = load(table, "float32"), read_image(folders / "content/a.png")
+    height, width, _ = content.shape
+    names, _, _ = run(folders, table, style_grid=("wave", "night"), **one)
+    row = read_image(folders / "out" / names[0])
+    assert row.shape == (height, 5 * (width + 4) - 4, 3)
+    np.testing.assert_allclose(row[:, :width], stylize(content, "wave"), atol=3 / 255)
+    np.testing.assert_allclose(row[:, -width:], stylize(content, "night"), atol=3 / 255)
+    middle = row[:, 2 * (width + 4) :][:, :width]
+    np.testing.assert_allclose(middle, stylize(content, "wave,night"), atol=3 / 255)
+    corners = ("wave", "night", "scream", "lilies")
+    names, _, _ = run(folders, table, style_grid=corners, **one)
+    square = read_image(folders / "out" / names[0])
+    assert square.shape == (5 * (height + 4) - 4, 5 * (width + 4) - 4, 3)
+    for name, down, right in zip(corners, (0, 0, 1, 1), (0, 1, 0, 1), strict=True):
+        cell = square[-height:] if down else square[:height]
+        cell = cell[:, -width:] if right else cell[:, :width]
+        np.testing.assert_allclose(cell, stylize(content, name), atol=3 / 255)
+
+
+def test_a_sheet_of_all_styles(folders, table, tiny):
+    names, _, _ = run(folders, table, all_styles=True)
+    assert names == ["a_stylized_all.png", "b_stylized_all.png"]
+    sheet = read_image(folders / "out/a_stylized_all.png")
+    height, width, _ = read_image(folders / "content/a.png").shape
+    assert sheet.shape[0] > 2 * height and sheet.shape[1] == 2 * width + 4
+    # Of pictures it is a sheet of the paintings.
+    names, faults, _ = run(folders, tiny, all_styles=True, out_path=folders / "other")
+    assert names == ["a_stylized_all.png", "b_stylized_all.png"] and not faults
+
+
+def test_paintings_have_the_names_of_their_files(folders, tiny, stylize):
+    names, _, _ = run(folders, tiny, style=("s:1", "t:3"))
+    styles = [read_style(folders / f"style/{name}.png") for name in "st"]
+    expected = stylize(read_image(folders / "content/a.png"), styles, style_weights=[1, 3])
+    assert names[0] == "a_stylized_s25_t75.png"
+    assert_written(folders / "out/a_stylized_s25_t75.png", expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "has styles by name: give --style or --all-styles; it has wave, night, scream"),
+        ({"style": ("moon",)}, "There is no style 'moon'; known are wave"),
+        ({"style_grid": ("wave", "moon")}, "There is no style 'moon'"),
+        ({"style": ("wave",), "preserve_color": "match"}, "use luma"),
+    ],
+)
+def test_what_a_table_asks_for(folders, table, changes, message):
+    with pytest.raises(UserError, match=message):
+        run(folders, table, **changes)
+    assert not (folders / "out").exists()
