@@ -98,6 +98,7 @@ def folder(
             raise RuntimeError(f"{len(done)} results of {len(wanted)}, with the faults {faults}")
         return done[-1].path
 
+    run([])  # The first of a process takes longer.
     while True:
         began = time.perf_counter()
         run([])
@@ -124,12 +125,14 @@ def photo_by_photo(job: Job, precision: str = "bfloat16", encode_once: bool = Tr
 def whole(job: Job) -> Iterator:
     """Without tiles: the Keras model on the whole of a photo, from file to file."""
     stylize, out = load(job.checkpoint, "bfloat16"), job.out_folder()
-    transfer = tf.function(stylize.stylizer.transfer, autograph=False, reduce_retracing=True)
-    statistics = tf.constant(stylize.encode_style(job.style)[None])
+    given = {"statistics": stylize.encode_style(job.style)[None], "alpha": np.ones(1, "float32")}
+
+    @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3))], autograph=False)
+    def transfer(content):
+        return stylize.stylizer.transfer({"content": content} | given)
 
     def stylized(path):
-        given = {"content": read_image(path)[None], "statistics": statistics, "alpha": tf.ones(1)}
-        image = transfer(given).numpy()[0]
+        image = transfer(read_image(path)[None]).numpy()[0]
         write_image(out / path.name, image, overwrite=True)
         return image
 

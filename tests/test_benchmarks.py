@@ -160,7 +160,7 @@ def test_a_folder_in_turns(job):
     turns = ours.folder(job, "float32")
     assert next(turns) > 0
     result = next(turns)
-    out = job.out_folder(1)
+    out = job.out_folder(2)
     written = {path.name for path in list_images(out) if path.stat().st_size}
     assert written == {
         "00_stylized_00.jpg",
