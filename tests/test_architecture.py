@@ -19,7 +19,7 @@ LEVELS = [
     "errors options config config_gatys config_conditional config_export flags ops layout images"
     " outputs weights film precision memory graph_images",
     # parts
-    "functional layers encoder decoder transfer losses lbfgs adam data checkpoint",
+    "functional layers tiling encoder decoder transfer losses lbfgs adam data checkpoint",
     # models
     "adain conditional objective served",
     # use

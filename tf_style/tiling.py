@@ -1,0 +1,163 @@
+"""Tiles: a picture of any size as windows that overlap, and which part of each is kept.
+
+A convolution at a window's edge sees the window's own reflection instead of the neighbours, so a
+margin of what comes out is wrong, and is cut away: the halo. Where a window's edge is the
+picture's, the reflection is the network's own, and nothing is cut.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import keras
+
+__all__ = ["Box", "Tile", "reach", "tile_grid"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of a picture: rows `top` to `bottom - 1`, columns `left` to `right - 1`.
+
+    `box // 8` is the same place in features of stride 8, `box * 8` the way back.
+
+    Example:
+        >>> box = Box(16, 24, 48, 40)
+        >>> box.height, box.width, box // 8
+        (32, 16, Box(top=2, left=3, bottom=6, right=5))
+        >>> keras.ops.zeros((100, 100, 3))[box.slices].shape
+        TensorShape([32, 16, 3])
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """What cuts it out of an array whose first axes are rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def within(self, other: "Box") -> "Box":
+        """The same place as another box counts it, from its own corner."""
+        rows, columns = other.top, other.left
+        return Box(self.top - rows, self.left - columns, self.bottom - rows, self.right - columns)
+
+    def __floordiv__(self, stride: int) -> "Box":
+        return Box(*(side // stride for side in (self.top, self.left, self.bottom, self.right)))
+
+    def __mul__(self, stride: int) -> "Box":
+        return Box(*(side * stride for side in (self.top, self.left, self.bottom, self.right)))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A piece of a picture.
+
+    Attributes:
+        core: What is kept of it. The cores of a grid cover the picture once.
+        window: What is computed for it: the core and a halo, which ends at the picture's edges.
+    """
+
+    core: Box
+    window: Box
+
+    @property
+    def inner(self) -> Box:
+        """The core as the window counts it."""
+        return self.core.within(self.window)
+
+
+def tile_grid(height: int, width: int, tile: int, halo: int = 0, multiple: int = 1) -> list[Tile]:
+    """Tiles that cover a picture, row by row.
+
+    All windows have one size, so that the memory of one serves the next, but for the last row and
+    column of a picture whose sides are no multiples. The cores at the picture's edges, where no
+    halo is cut away, are larger by it.
+
+    Args:
+        height: Of the picture, 1 or more.
+        width: Likewise.
+        tile: The most rows and columns of a core that touches no edge; rounded up to a multiple.
+        halo: What is cut away at a window's edges, unless they are the picture's; rounded up
+            likewise. `reach` tells what a network needs.
+        multiple: On which windows and cores begin and end, or at the picture's edge: the stride of
+            the network's deepest layer, so that pooling takes together what it takes in the whole.
+
+    Example:
+        >>> for tile in tile_grid(16, 100, tile=32, halo=8, multiple=8):
+        ...     (tile.core.left, tile.core.right), (tile.window.left, tile.window.right)
+        ((0, 40), (0, 48))
+        ((40, 64), (32, 80))
+        ((64, 100), (56, 100))
+    """
+    if min(height, width, tile, multiple) < 1 or halo < 0:
+        raise ValueError(
+            "`height`, `width`, `tile` and `multiple` must be 1 or more, `halo` 0 or more. "
+            f"Received: {height}, {width}, {tile}, {multiple}, {halo}"
+        )
+    rows, columns = (_spans(side, tile, halo, multiple) for side in (height, width))
+    return [
+        Tile(Box(top, left, bottom, right), Box(above, before, below, behind))
+        for (top, bottom), (above, below) in rows
+        for (left, right), (before, behind) in columns
+    ]
+
+
+def _spans(size, tile, halo, multiple):
+    """Begin and end of every core and its window along one side."""
+    tile, halo = _rounded_up(tile, multiple), _rounded_up(halo, multiple)
+    # Shared out evenly: tiles of one size waste least.
+    between = max(size - 2 * halo, 1)
+    step = _rounded_up(-(-between // -(-between // tile)), multiple)
+    count, window = -(-between // step), step + 2 * halo
+    starts = [i * step for i in range(count - 1)] + [_rounded_up(max(size - window, 0), multiple)]
+    edges = [0, *(start + halo for start in starts[1:]), size]
+    return [
+        ((edges[i], edges[i + 1]), (start, min(start + window, size)))
+        for i, start in enumerate(starts)
+    ]
+
+
+def _rounded_up(number, multiple):
+    return -(-number // multiple) * multiple
+
+
+def reach(layers: Iterable[keras.layers.Layer]) -> int:
+    """How deep what lies beyond a window's edge spoils the output of a stack of layers.
+
+        convolution of kernel k, stride s   d -> ceil((d + (k - 1) / 2) / s)
+        pooling by s                        d -> ceil(d / s)
+        upsampling by s                     d -> d * s
+
+    in pixels of the output, d = 0 at the input; half the receptive field, as rows go to the right
+    or left only. Of residual branches the long way counts.
+
+    Args:
+        layers: In order; `model.layers` of a network, whose windows begin at multiples of its
+            stride. Layers that look at one position alone, or at all, do not count.
+
+    Example:
+        >>> from tf_style.decoder import Decoder
+        >>> from tf_style.encoder import VGGEncoder
+        >>> reach(VGGEncoder("vgg16").layers), reach(Decoder("vgg16").layers)
+        (4, 26)
+    """
+    depth = 0
+    for layer in layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            depth = -(-(depth + layer.kernel_size[0] // 2) // layer.strides[0])
+        elif isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
+            depth = -(-depth // layer.pool_size[0])
+        elif isinstance(layer, keras.layers.UpSampling2D):
+            depth *= layer.size[0]
+    return depth
