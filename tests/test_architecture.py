@@ -19,11 +19,12 @@ LEVELS = [
     "errors options config config_gatys config_conditional config_export flags ops layout images"
     " outputs weights film precision memory graph_images",
     # parts
-    "functional layers tiling encoder decoder transfer losses lbfgs adam data checkpoint",
+    "functional layers tiling scratch encoder decoder transfer losses lbfgs adam data checkpoint",
     # models
-    "adain conditional objective served",
+    "adain conditional tiled_adain tiled_network objective served",
     # use
-    "inference folder export_formats export gatys painting trainer conditional_trainer training",
+    "inference tiled folder export_formats export gatys painting trainer conditional_trainer"
+    " training",
     # journeys
     "cli.app cli.conditional cli.train cli.gatys cli.export cli.stylize",
 ]

@@ -15,7 +15,7 @@ from tf_style.images import read_image
 from tf_style.options import weighted
 from tf_style.precision import compute_dtype
 
-__all__ = ["StyleTransfer", "as_image", "check_style", "directory_of", "load"]
+__all__ = ["StyleTransfer", "as_image", "check_result", "check_style", "directory_of", "load"]
 
 # Method -> what builds its stylizer and names its variables.
 MODULES = {"adain": adain, "conditional": conditional, "predicted": conditional}
@@ -160,13 +160,7 @@ class StyleTransfer:
         self, content: np.ndarray | str | Path, statistics: np.ndarray, alpha: float = 1.0
     ) -> np.ndarray:
         """Stylise one picture with statistics from `encode_style`."""
-        if not 0 <= alpha <= 1:
-            raise UserError(f"`alpha` must be between 0 and 1. Received: alpha={alpha}")
-        if alpha < 1 and self.styles:
-            raise UserError(
-                "The styles of a table have no strength: `alpha` must be 1; mix in another style. "
-                f"Received: alpha={alpha}"
-            )
+        self.check_alpha(alpha)
         content = as_image(content, "content")
         if alpha < 1 and not self.takes_alpha:
             # The photo as its own style is what weakens another.
@@ -174,8 +168,22 @@ class StyleTransfer:
                 np.stack([statistics, self.encode_style(content)]), [alpha, 1 - alpha]
             )
         stylized = self._transfer(content[None], statistics[None], np.float32([alpha])).numpy()[0]
-        _check_result(stylized, content)
+        check_result(stylized, content)
         return stylized
+
+    def check_alpha(self, alpha: float) -> None:
+        """Refuse a strength that is none, or that this model does not have.
+
+        Raises:
+            UserError: It says which.
+        """
+        if not 0 <= alpha <= 1:
+            raise UserError(f"`alpha` must be between 0 and 1. Received: alpha={alpha}")
+        if alpha < 1 and self.styles:
+            raise UserError(
+                "The styles of a table have no strength: `alpha` must be 1; mix in another style. "
+                f"Received: alpha={alpha}"
+            )
 
 
 def check_style(name: str, known: tuple[str, ...]) -> None:
@@ -231,7 +239,12 @@ def as_image(image: np.ndarray | str | Path, what: str) -> np.ndarray:
     return image.astype("float32", copy=False)
 
 
-def _check_result(stylized: np.ndarray, content: np.ndarray) -> None:
+def check_result(stylized: np.ndarray, content: np.ndarray) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        NonFiniteError: NaN or infinity, or one flat colour although the content is none.
+    """
     if not np.isfinite(stylized).all():
         raise NonFiniteError(
             "The network gave NaN or infinity, so nothing is written; try --precision float32, "

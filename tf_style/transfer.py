@@ -46,7 +46,8 @@ class Step:
     def finished(self, y: keras.KerasTensor, before: keras.KerasTensor) -> keras.KerasTensor:
         """What follows the normalisation; `before` is the input of the step before."""
         if self.adds:
-            return before + y
+            # Not `+`, which takes no two types of tensors.
+            return ops.add(before, y)
         return ops.sigmoid(y) if self.last else ops.relu(y)
 
 
