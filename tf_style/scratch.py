@@ -8,10 +8,11 @@ import weakref
 import numpy as np
 
 from tf_style.errors import UserError
+from tf_style.images import as_floats
 from tf_style.layers import resizing_weights
 from tf_style.tiling import Box
 
-__all__ = ["Plane", "as_floats", "check_disk", "shrunk"]
+__all__ = ["Plane", "check_disk", "shrunk"]
 
 # Rows that are brought to floats at once.
 BAND = 64
@@ -129,16 +130,6 @@ class Plane:
 
     def _offset(self, row, column):
         return (row * self.width + column) * self.channels * self.dtype.itemsize
-
-
-def as_floats(pixels: np.ndarray) -> np.ndarray:
-    """An image of pixels that may be uint8.
-
-    Example:
-        >>> as_floats(np.uint8([255, 0])).tolist()
-        [1.0, 0.0]
-    """
-    return pixels / np.float32(255) if pixels.dtype == np.uint8 else pixels
 
 
 def shrunk(picture: Plane, height: int, width: int) -> np.ndarray:
