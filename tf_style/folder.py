@@ -1,9 +1,9 @@
 """A folder of photos in the style of a folder of paintings, by a trained model."""
 
 import functools
-import itertools
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import numpy as np
 from tf_style import adain, checkpoint
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import probe, read_image, write_image
+from tf_style.graph_images import MIN_SIDE
+from tf_style.images import as_floats, probe, read_image, read_pixels, write_image
 from tf_style.inference import as_image, check_style, directory_of, load
 from tf_style.layout import (
     center_crop,
@@ -23,10 +24,18 @@ from tf_style.layout import (
     grid,
     scaled_size,
 )
-from tf_style.memory import check_memory
+from tf_style.memory import (
+    TilePlan,
+    allowed_memory,
+    check_memory,
+    plan_tiles,
+    untiled_bytes,
+)
 from tf_style.ops import match_color, preserve_luma
 from tf_style.options import weighted
 from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
+from tf_style.scratch import check_disk
+from tf_style.tiled import TiledTransfer
 
 __all__ = ["Done", "stylize_folder"]
 
@@ -82,8 +91,10 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
 
     stylize = load(config.checkpoint, config.precision)
     paths = [source for source in sources.values() if isinstance(source, Path)]
-    if estimate := _check_memory(config, [content for content, _ in todo], paths):
-        yield Done(None, 0, total, note=estimate)
+    tiled = TiledTransfer(stylize, config.tile_statistics)
+    plans, notes = _plans(config, tiled, dict.fromkeys(content for content, _ in todo), paths)
+    for note in notes:
+        yield Done(None, 0, total, note=note)
     photo = functools.lru_cache(1)(functools.partial(_read_content, config))
 
     @functools.cache
@@ -115,11 +126,13 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
     for done, ((content_path, label), out) in enumerate(todo.items(), skipped + 1):
         began, at, sheet = time.monotonic(), content_path, wanted[label]
         try:
-            content = photo(content_path)
+            plan = plans.get(content_path)
+            content = photo(content_path, plan)
             at = sources[label] if label in sources and paths else out
             encoded_sheet = [statistics(mixture, content) for mixture in sheet]
             at = out
-            images = [_stylized(config, stylize, content, one) for one in encoded_sheet]
+            stylized = functools.partial(_stylized, config, stylize, tiled, plan, content)
+            images = [stylized(one) for one in encoded_sheet]
             result = images[0]
             if config.all_styles:
                 result = contact_sheet(images, list(sources))
@@ -198,18 +211,32 @@ def _corners(names):
     ]
 
 
-def _stylized(config, stylize, content, statistics):
+def _stylized(config, stylize, tiled, plan, content, statistics):
     """One stylised picture."""
+    luma = config.preserve_color == "luma"
+    if plan:
+        where = {"tile": plan.tile, "spilled": plan.spilled}
+        return tiled(content, statistics, config.alpha, passes=config.passes, luma=luma, **where)
     stylized = content
     for _ in range(config.passes):
         stylized = stylize.transfer(stylized, statistics, config.alpha)
-    return preserve_luma(stylized, content) if config.preserve_color == "luma" else stylized
+    return preserve_luma(stylized, content) if luma else stylized
 
 
-def _read_content(config, path):
-    image = read_image(path, background=config.background, max_pixels=config.max_pixels)
+def _read_content(config, path, plan):
+    pixels = read_pixels(path, background=config.background, max_pixels=config.max_pixels)
+    if plan and _sides(config, *pixels.shape[:2]) == pixels.shape[:2]:
+        return pixels
+    image = as_floats(pixels)
     image = fit_longer(center_crop(image) if config.crop else image, config.content_size)
     return as_image(image, f"`{path}`")
+
+
+def _sides(config, height, width):
+    """The size that a photo is brought to."""
+    side = min(height, width)
+    cropped = (side, side) if config.crop else (height, width)
+    return scaled_size(*cropped, longer=config.content_size)
 
 
 def _read_style(config, path):
@@ -218,18 +245,67 @@ def _read_style(config, path):
     return as_image(fit_shorter(image, config.style_size, enlarge=True), f"`{path}`")
 
 
-def _check_memory(config, contents, styles) -> str:
-    """Refuse what will not fit, from headers alone; else one sentence on what it takes."""
-    sizes = []
-    for option, path, limits in itertools.chain(
-        (("content_size", path, {"longer": config.content_size}) for path in set(contents)),
-        (("style_size", path, {"shorter": config.style_size, "enlarge": True}) for path in styles),
-    ):
-        try:
-            info = probe(path, config.max_pixels)
-        except UserError:
-            continue  # Named when its turn comes.
-        sides = (info.height, info.width)
-        sides = (min(sides),) * 2 if config.crop else sides
-        sizes.append((*scaled_size(*sides, **limits), str(path), option))
-    return check_memory(*max(sizes, key=lambda size: size[0] * size[1])) if sizes else ""
+def _plans(
+    config: StylizeConfig, tiled: TiledTransfer, contents: Iterable[Path], styles: list[Path]
+) -> tuple[dict[Path, TilePlan], list[str]]:
+    """Which photos are done in tiles, from headers alone, and what the largest pictures take.
+
+    Raises:
+        UserError: A picture that fits neither way, or a disk without room for what is kept.
+    """
+    plans, in_tiles, whole = {}, [], []
+    for path in contents:
+        if info := _probed(config, path):
+            height, width = _sides(config, info.height, info.width)
+            size = (height * width, height, width, str(path))
+            if _needs_tiles(config, height, width):
+                resized = (height, width) != (info.height, info.width)
+                plans[path] = plan_tiles(
+                    height,
+                    width,
+                    str(path),
+                    tiled.halo,
+                    tiled.scratch_bytes(height, width, config.passes),
+                    tile=config.tile_size,
+                    source_pixels=resized * info.height * info.width,
+                    max_memory=config.max_memory,
+                )
+                in_tiles.append((*size, plans[path]))
+            else:
+                whole.append((*size, "content_size"))
+    for path in styles:
+        if info := _probed(config, path):
+            side = min(info.height, info.width)
+            sides = (side, side) if config.crop else (info.height, info.width)
+            height, width = scaled_size(*sides, shorter=config.style_size, enlarge=True)
+            whole.append((height * width, height, width, str(path), "style_size"))
+    notes = []
+    if whole:
+        _, *picture = max(whole)
+        notes.append(check_memory(*picture, max_memory=config.max_memory))
+    if in_tiles:
+        _, height, width, path, plan = max(in_tiles, key=lambda picture: picture[0])
+        note = f"{path} at {width}x{height} is done in tiles of {plan.tile} px, with about "
+        note += f"{plan.memory / 1e9:.1f} GB of memory"
+        if plan.spilled and plan.scratch:
+            check_disk(plan.scratch)
+            note += f" and {plan.scratch / 1e9:.1f} GB of scratch file in {tempfile.gettempdir()}"
+        notes.append(note)
+    return plans, notes
+
+
+def _needs_tiles(config, height, width):
+    if min(height, width) < MIN_SIDE or config.concat or config.all_styles or config.style_grid:
+        return False
+    if config.preserve_color == "match":
+        return False
+    if config.tile_size:
+        return config.tile_size < max(height, width)
+    return untiled_bytes(height, width) > allowed_memory(config.max_memory)
+
+
+def _probed(config, path):
+    try:
+        return probe(path, config.max_pixels)
+    except UserError:
+        return None  # Named when its turn comes.

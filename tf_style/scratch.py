@@ -70,7 +70,6 @@ class Plane:
         if spilled:
             with _scratch():
                 self._file = tempfile.TemporaryFile()
-                self._file.truncate(self._offset(height, 0))
             weakref.finalize(self, self._file.close)
 
     @classmethod

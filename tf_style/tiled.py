@@ -42,9 +42,16 @@ class TiledTransfer:
             self._pieces = TiledAdaIN(stylize.stylizer)
         self.halo = self._pieces.halo
 
-    def scratch_bytes(self, height: int, width: int) -> int:
-        """What is kept of a picture between the passes, in bytes."""
-        return self._pieces.scratch_bytes(height, width)
+    def scratch_bytes(self, height: int, width: int, passes: int = 1) -> int:
+        """The most that is kept of a picture at one time, in bytes.
+
+        Args:
+            height: Of the picture.
+            width: Likewise.
+            passes: Times that the network is applied; results but the last are kept as float32.
+        """
+        images = min(passes - 1, 2) * 12 * height * width
+        return self._pieces.scratch_bytes(height, width) + images
 
     def __call__(
         self,

@@ -139,8 +139,11 @@ class TiledNetwork:
             if plane:
                 plane.write(part.core, y.numpy()[0])
 
+        # It must not hold on to `convolved`, and all that lies before it, once there is a plane.
+        raw = (lambda box: tf.constant(plane.read(box)[None])) if plane else convolved
+
         def read(box):
-            y = tf.constant(plane.read(box)[None]) if plane else convolved(box)
+            y = raw(box)
             if step.normalised:
                 y = self._layer(step, "norm")(y, parameters, moments.statistics())
             return y if step.adds else step.finished(y, None)
@@ -151,7 +154,7 @@ class TiledNetwork:
         for part in parts:
             total = step.finished(read(part.core), before.read(part.core))
             plane.write(part.core, total.numpy()[0])
-        return Activations(height, width, lambda box: tf.constant(plane.read(box)[None]))
+        return Activations(height, width, raw)
 
     def _convolved(self, step, x):
         if step.upsampling > 1:
