@@ -119,7 +119,7 @@ def main() -> None:
     add("--style-path", default="examples/styles/starry_night.jpg", help="the painting")
     add("--style", default="", help="a style by name, of a model with a table")
     add("--precision", default="auto", help="as of stylize.py, like all that follow")
-    add("--max-memory", type=float, default=3.0, help="GB [3]")
+    add("--max-memory", type=float, default=2.0, help="GB [2]")
     add("--tile-size", type=int, default=0, help="px; 0: chosen")
     add("--tile-statistics", default="exact", help="exact or thumbnail")
     add("--error", action="store_true", help="of thumbnail, instead of the table")

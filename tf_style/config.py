@@ -221,7 +221,8 @@ class StylizeConfig(Options):
     )  # fmt: skip
     tile_statistics: str = option(
         "exact", "Of a transfer network's normalisations, in tiles: exact, as of the whole "
-        "picture; or thumbnail, of a copy of 1024 px: no scratch file, TODO.",
+        "picture; or thumbnail, of a copy of 1024 px: quicker and without a scratch file, but "
+        "another picture (PSNR 21 to 30 dB, of detailed photos of twice that size).",
         choices=("exact", "thumbnail"), group=MEMORY,
     )  # fmt: skip
 

@@ -1,4 +1,14 @@
-"""Pictures of any size, tile by tile: what `StyleTransfer.transfer` does, in bounded memory."""
+"""Pictures of any size, tile by tile: what `StyleTransfer.transfer` does, in bounded memory.
+
+Every normalisation needs statistics of the whole picture, so it is gone over more than once:
+
+    AdaIN               1 encode, merge the moments, keep the features
+                        2 decode
+    transfer network    once for each convolution: convolve, merge the moments, keep the output
+      by a thumbnail    once, with the moments that a small copy of the picture has
+
+In float32 the first two give what the whole picture would, but for rounding.
+"""
 
 import numpy as np
 

@@ -20,8 +20,9 @@ __all__ = ["TiledNetwork"]
 # Longer side of the copy whose moments `thumbnail` takes.
 THUMBNAIL = 1024
 
-# What has more values a pixel is computed again from what lies before it: that takes a tenth of
-# the work, and to keep it would take five times the place.
+# What has more values a pixel than this is not kept but computed again from what lies before it:
+# of the published network the first convolution and the last but one, a sixth of its work, to keep
+# which would double the scratch file.
 KEPT = 16
 
 
