@@ -27,18 +27,19 @@ def measure(options, photos: str) -> dict[str, float]:
     """Seconds of a folder's pictures but the first, and the peak of this process's memory."""
     from tf_style.folder import stylize_folder
 
-    seconds, notes = [], []
     with tempfile.TemporaryDirectory() as out:
-        for record in stylize_folder(config(options, photos, out)):
-            if record.fault:
-                raise record.fault
-            if record.note:
-                notes.append(record.note)
-            else:
-                seconds.append(record.seconds)
+        records = list(stylize_folder(config(options, photos, out)))
+        # When each file was there: records come later, files being written while others are made.
+        written = sorted(path.stat().st_mtime for path in Path(out).iterdir())
+    for record in records:
+        if record.fault:
+            raise record.fault
     status = Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
-    return {"seconds": float(np.median(seconds[1:])), "peak": peak, "notes": notes}
+    return {
+        "seconds": float(np.median(np.diff(written))),
+        "peak": int(status.split("VmHWM:")[1].split()[0]) * 1024,
+        "notes": [record.note for record in records if record.note],
+    }
 
 
 def config(options, photos: str, out: str) -> StylizeConfig:

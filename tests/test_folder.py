@@ -2,13 +2,15 @@
 
 import shutil
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from conftest import picture, scratch_files
 from PIL import Image
 
-from tf_style import inference, memory
+from tf_style import folder, inference, memory
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.folder import stylize_folder
@@ -271,9 +273,42 @@ def test_nothing_half_done_is_left(folders, tiny):
         if record.done == 2:
             break
     records.close()
-    assert found(folders / "out") == ["a_stylized_s.png", "a_stylized_t.png"]
-    for name in found(folders / "out"):
-        assert read_image(folders / "out" / name).shape == (33, 47, 3)
+    names = found(folders / "out")
+    # What was under way in a thread is finished, what was not begun is left.
+    assert names[:2] == ["a_stylized_s.png", "a_stylized_t.png"] and len(names) < 4
+    for name in names:
+        size = (33, 47, 3) if name.startswith("a") else (40, 31, 3)
+        assert read_image(folders / "out" / name).shape == size
+
+
+def test_photos_of_one_size_go_together(folders, tiny, stylize):
+    for seed in range(3, 6):
+        write_image(folders / f"content/c{seed}.png", picture(33, 47, seed))
+    names, faults, _ = run(folders, tiny)
+    order = ["a", "b", "c3", "c4", "c5"]
+    # b is of another size; of the last three each style is made in turn.
+    expected = [f"{photo}_stylized_{style}.png" for photo in order[:2] for style in "st"]
+    expected += [f"{photo}_stylized_{style}.png" for style in "st" for photo in order[2:]]
+    assert names == expected and not faults
+    for photo in order:
+        image = stylize(folders / f"content/{photo}.png", read_style(folders / "style/t.png"))
+        assert_written(folders / f"out/{photo}_stylized_t.png", image)
+
+
+def test_results_come_in_order_and_one_is_computed_ahead():
+    begun, waits = [], threading.Event()
+
+    def square(n):
+        begun.append(n)
+        if n == 1:
+            waits.wait(10)
+        return n * n
+
+    with ThreadPoolExecutor(2) as pool:
+        results = folder._ahead(pool, square, iter(range(5)))
+        assert next(results) == 0 and 2 not in begun
+        waits.set()
+        assert list(results) == [1, 4, 9, 16] and sorted(begun) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
