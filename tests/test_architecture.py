@@ -19,11 +19,12 @@ LEVELS = [
     "errors options config config_gatys config_conditional config_export config_evaluate flags ops"
     " layout images outputs weights film precision memory graph_images artefacts",
     # parts
-    "functional layers encoder decoder transfer losses lbfgs adam data checkpoint",
+    "functional layers tiling scratch encoder decoder transfer losses lbfgs adam data checkpoint",
     # models
-    "adain conditional objective served",
+    "adain conditional tiled_adain tiled_network objective served",
     # use
-    "inference folder export_formats export gatys painting trainer conditional_trainer training",
+    "inference tiled planning folder export_formats export gatys painting trainer"
+    " conditional_trainer training",
     # judging
     "evaluation",
     # journeys

@@ -2,7 +2,6 @@
 
 import collections
 import functools
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import numpy as np
 from tf_style import adain, checkpoint
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import probe, read_image, write_image
+from tf_style.images import as_floats, read_image, read_pixels, write_image
 from tf_style.inference import as_image, check_result, check_style, directory_of, load
 from tf_style.layout import (
     center_crop,
@@ -24,12 +23,12 @@ from tf_style.layout import (
     fit_longer,
     fit_shorter,
     grid,
-    scaled_size,
 )
-from tf_style.memory import check_memory
 from tf_style.ops import match_color, preserve_luma
 from tf_style.options import weighted
 from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
+from tf_style.planning import plans_of, size_of
+from tf_style.tiled import TiledTransfer
 
 __all__ = ["Done", "stylize_folder"]
 
@@ -92,8 +91,10 @@ def stylize_folder(
 
     stylize = load(config.checkpoint, config.precision)
     paths = [source for source in sources.values() if isinstance(source, Path)]
-    if estimate := _check_memory(config, [content for content, _ in todo], paths):
-        yield Done(None, 0, total, note=estimate)
+    tiled = TiledTransfer(stylize, config.tile_statistics)
+    plans, notes = plans_of(config, tiled, [content for content, _ in todo], paths)
+    for note in notes:
+        yield Done(None, 0, total, note=note)
 
     @functools.cache
     def encoded(name):
@@ -123,6 +124,8 @@ def stylize_folder(
 
     def read(entry):
         path, outs = entry
+        if path in plans:
+            return _Photo(path, outs)  # Two that large are not to be there at once.
         try:
             return _Photo(path, outs, _read_content(config, path))
         except UserError as fault:
@@ -135,6 +138,11 @@ def stylize_folder(
             if first.fault:
                 for out in first.outs.values():
                     yield _Result(out, first, at=first.path, fault=first.fault)
+                continue
+            if first.path in plans:
+                if should_stop():
+                    return
+                yield from in_tiles(first, plans[first.path])
                 continue
             encoded = stylize.encode_content(np.stack([photo.image for photo in batch]))
             for label in first.outs:
@@ -155,8 +163,30 @@ def stylize_folder(
                 for out, photo, *of_photo in zip(outs, batch, *images, strict=True):
                     yield _Result(out, photo, wanted[label], of_photo)
 
+    def in_tiles(photo, plan):
+        """The results of a photo that is done in tiles, each written before the next is begun."""
+        try:
+            content = _read_content(config, photo.path, plan)
+        except UserError as fault:
+            for out in photo.outs.values():
+                yield _Result(out, photo, at=photo.path, fault=fault)
+            return
+        options = {"passes": config.passes, "luma": config.preserve_color == "luma"}
+        options |= {"tile": plan.tile, "spilled": plan.spilled}
+        for label, out in photo.outs.items():
+            if should_stop():
+                return
+            fault, at = None, sources[label] if label in sources and paths else out
+            try:
+                [style], at = [statistics(mixture, content) for mixture in wanted[label]], out
+                image = tiled(content, style, config.alpha, **options)
+                write_image(out, image, quality=config.quality, overwrite=config.overwrite)
+            except (UserError, NonFiniteError) as error:
+                fault = error
+            yield _Result(out, photo, at=at, fault=fault)
+
     def write(result):
-        if result.fault:
+        if not result.images:
             return result.at, result.fault
         try:
             image = _composed(config, result, sources, paths)
@@ -188,7 +218,10 @@ class _Photo(NamedTuple):
 
 
 class _Result(NamedTuple):
-    """What the network made for one file: an image for each mixture of a sheet; or a fault."""
+    """What the network made for one file: an image for each mixture of a sheet.
+
+    Without images there is a fault, or the file is written already.
+    """
 
     out: Path
     photo: _Photo
@@ -326,8 +359,11 @@ def _composed(config, result, sources, paths):
     return images[0]
 
 
-def _read_content(config, path):
-    image = read_image(path, background=config.background, max_pixels=config.max_pixels)
+def _read_content(config, path, plan=None):
+    pixels = read_pixels(path, background=config.background, max_pixels=config.max_pixels)
+    if plan and size_of(config, *pixels.shape[:2]) == pixels.shape[:2]:
+        return pixels
+    image = as_floats(pixels)
     image = fit_longer(center_crop(image) if config.crop else image, config.content_size)
     return as_image(image, f"`{path}`")
 
@@ -336,20 +372,3 @@ def _read_style(config, path):
     image = read_image(path, background=config.background, max_pixels=config.max_pixels)
     image = center_crop(image) if config.crop else image
     return as_image(fit_shorter(image, config.style_size, enlarge=True), f"`{path}`")
-
-
-def _check_memory(config, contents, styles) -> str:
-    """Refuse what will not fit, from headers alone; else one sentence on what it takes."""
-    sizes = []
-    for option, path, limits in itertools.chain(
-        (("content_size", path, {"longer": config.content_size}) for path in set(contents)),
-        (("style_size", path, {"shorter": config.style_size, "enlarge": True}) for path in styles),
-    ):
-        try:
-            info = probe(path, config.max_pixels)
-        except UserError:
-            continue  # Named when its turn comes.
-        sides = (info.height, info.width)
-        sides = (min(sides),) * 2 if config.crop else sides
-        sizes.append((*scaled_size(*sides, **limits), str(path), option))
-    return check_memory(*max(sizes, key=lambda size: size[0] * size[1])) if sizes else ""

@@ -158,13 +158,7 @@ class StyleTransfer:
         self, content: np.ndarray | str | Path, statistics: np.ndarray, alpha: float = 1.0
     ) -> np.ndarray:
         """Stylise one picture with statistics from `encode_style`."""
-        if not 0 <= alpha <= 1:
-            raise UserError(f"`alpha` must be between 0 and 1. Received: alpha={alpha}")
-        if alpha < 1 and self.styles:
-            raise UserError(
-                "The styles of a table have no strength: `alpha` must be 1; mix in another style. "
-                f"Received: alpha={alpha}"
-            )
+        self.check_alpha(alpha)
         content = as_image(content, "content")
         if alpha < 1 and not self.takes_alpha:
             # The photo as its own style is what weakens another.
@@ -174,6 +168,20 @@ class StyleTransfer:
         stylized = self.decode(self.encode_content(content[None]), statistics[None], alpha)[0]
         check_result(stylized, content)
         return stylized
+
+    def check_alpha(self, alpha: float) -> None:
+        """Refuse a strength that is none, or that this model does not have.
+
+        Raises:
+            UserError: It says which.
+        """
+        if not 0 <= alpha <= 1:
+            raise UserError(f"`alpha` must be between 0 and 1. Received: alpha={alpha}")
+        if alpha < 1 and self.styles:
+            raise UserError(
+                "The styles of a table have no strength: `alpha` must be 1; mix in another style. "
+                f"Received: alpha={alpha}"
+            )
 
     def encode_content(self, contents: np.ndarray) -> "EncodedContent":
         """What is the same for every style of some photos of one size, to be used for many styles.

@@ -13,6 +13,7 @@ __all__ = [
     "PadToMultiple",
     "ReflectionPadding2D",
     "SquareResizing",
+    "resizing_weights",
 ]
 
 
@@ -120,10 +121,9 @@ class SquareResizing(keras.layers.Layer):
     """Bring a picture of any size to a square, bilinear and antialiased.
 
         y[i, j] = sum{ h[i, m] * w[j, n] * x[m, n] }
-        h[i, m] = max(0, 1 - |m + 1/2 - (i + 1/2) * s| / max(s, 1)), rows scaled to sum one
 
-    with s = height / side, and w alike. Keras' `Resizing` gives the same by an operation that only
-    TensorFlow has; two matrix products run wherever a model is exported to.
+    with `resizing_weights` h of the height and w of the width. Keras' `Resizing` gives the same by
+    an operation that only TensorFlow has; two matrix products run wherever a model is exported to.
 
     Args:
         side: Of the square, in pixels.
@@ -142,18 +142,10 @@ class SquareResizing(keras.layers.Layer):
 
     def call(self, inputs):
         _, height, width, channels = ops.shape(inputs)
-        rows = ops.einsum("im,bmnc->binc", self._weights(height), inputs)
-        square = ops.einsum("jn,binc->bijc", self._weights(width), rows)
+        rows = ops.einsum("im,bmnc->binc", resizing_weights(height, self.side), inputs)
+        square = ops.einsum("jn,binc->bijc", resizing_weights(width, self.side), rows)
         # The same, but that the shape is known to what follows.
         return ops.reshape(square, (-1, self.side, self.side, channels))
-
-    def _weights(self, size):
-        scale = ops.cast(size, "float32") / self.side
-        centers = (ops.arange(self.side, dtype="float32") + 0.5) * scale
-        pixels = ops.arange(size, dtype="float32") + 0.5
-        distances = ops.abs(pixels - centers[:, None]) / ops.maximum(scale, 1.0)
-        weights = ops.maximum(1.0 - distances, 0.0)
-        return weights / ops.sum(weights, axis=1, keepdims=True)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.side, self.side, input_shape[3])
@@ -202,6 +194,8 @@ class AdaIN(keras.layers.Layer):
         content: Features `(batch, height, width, channels)`.
         statistics: The style's, `(batch, 2, channels)`, from `ChannelStatistics`.
         alpha: Strength in [0, 1], `(batch,)`; 0 returns the content's features.
+        moments: Of the whole picture, where `content` is a tile of it, as `statistics`; None: the
+            content's own.
 
     Output shape: the content's.
 
@@ -218,14 +212,17 @@ class AdaIN(keras.layers.Layer):
     def __init__(self, dtype="float32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
 
-    def call(self, content, statistics, alpha):
-        moments = (*channel_moments(content), *ops.unstack(statistics, axis=1))
+    def call(self, content, statistics, alpha, moments=None):
+        own = channel_moments(content) if moments is None else ops.unstack(moments, axis=1)
+        moments = (*own, *ops.unstack(statistics, axis=1))
         mean, std, style_mean, style_std = (ops.expand_dims(m, (1, 2)) for m in moments)
         alpha = ops.reshape(alpha, (-1, 1, 1, 1))
         stylized = (content - mean) / std * style_std + style_mean
         return content + alpha * (stylized - content)
 
-    def compute_output_shape(self, content_shape, statistics_shape=None, alpha_shape=None):
+    def compute_output_shape(
+        self, content_shape, statistics_shape=None, alpha_shape=None, moments_shape=None
+    ):
         return content_shape
 
 
@@ -245,6 +242,8 @@ class ConditionalInstanceNorm(keras.layers.Layer):
     Call arguments:
         features: `(batch, height, width, channels)`.
         parameters: `(batch, 2 * channels)`: the scales, then the shifts.
+        moments: `(batch, 2, channels)`, mean and standard deviation of the whole picture, where
+            `features` are a tile of it; None: the features' own.
 
     Output shape: the features'.
 
@@ -262,17 +261,45 @@ class ConditionalInstanceNorm(keras.layers.Layer):
         super().__init__(dtype=dtype, **kwargs)
         self.channels = channels
 
-    def call(self, features, parameters):
-        mean, std = channel_moments(features)
+    def call(self, features, parameters, moments=None):
+        own = channel_moments(features) if moments is None else ops.unstack(moments, axis=1)
+        mean, std = own
         scale = parameters[:, : self.channels] / std
         shift = parameters[:, self.channels :] - mean * scale
         return features * scale[:, None, None] + shift[:, None, None]
 
-    def compute_output_shape(self, features_shape, parameters_shape=None):
+    def compute_output_shape(self, features_shape, parameters_shape=None, moments_shape=None):
         return features_shape
 
     def get_config(self):
         return super().get_config() | {"channels": self.channels}
+
+
+def resizing_weights(size: int, new_size: int) -> keras.KerasTensor:
+    """How much each line counts in each line of a resized picture: bilinear and antialiased.
+
+        h[i, m] = max(0, 1 - |m + 1/2 - (i + 1/2) * s| / max(s, 1)), rows scaled to sum one
+
+    with s = size / new_size.
+
+    Args:
+        size: Lines of the picture.
+        new_size: Lines that it is to have.
+
+    Returns:
+        `(new_size, size)`, float32.
+
+    Example:
+        >>> print(resizing_weights(4, 2).numpy().round(3))
+        [[0.429 0.429 0.143 0.   ]
+         [0.    0.143 0.429 0.429]]
+    """
+    scale = ops.cast(size, "float32") / new_size
+    centers = (ops.arange(new_size, dtype="float32") + 0.5) * scale
+    pixels = ops.arange(size, dtype="float32") + 0.5
+    distances = ops.abs(pixels - centers[:, None]) / ops.maximum(scale, 1.0)
+    weights = ops.maximum(1.0 - distances, 0.0)
+    return weights / ops.sum(weights, axis=1, keepdims=True)
 
 
 def _plus(sides, lines):
