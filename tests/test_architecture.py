@@ -17,7 +17,7 @@ PACKAGE = Path(tf_style.__file__).parent
 LEVELS = [
     # leaves
     "errors options config config_gatys config_conditional config_export flags ops layout images"
-    " outputs weights film precision memory graph_images",
+    " outputs weights film precision devices memory graph_images",
     # parts
     "functional layers encoder decoder transfer losses lbfgs adam data checkpoint",
     # models

@@ -74,7 +74,7 @@ def run(config: TrainConfig | ConditionalConfig) -> int:
                 part = name.split("/")[0]
                 parts[part] = parts.get(part, 0.0) + value
             text = " ".join(f"{name} {value:.4g}" for name, value in parts.items())
-            text += f" | {record.images_per_second:.2f} pairs/s"
+            text += f" | {record.images_per_second:.2f} pairs/s, input {record.input_share:.0%}"
             bar.update(task, completed=record.step, text=text)
             now, end = time.monotonic(), record.step == record.max_iter
             if not sys.stderr.isatty() and (now - last > SECONDS_PER_LINE or end):
