@@ -4,12 +4,22 @@ import functools
 import json
 import os
 import re
+import signal
+import threading
 
 import tensorflow as tf
 
 from tf_style.errors import UserError
 
-__all__ = ["choose", "everyone", "is_chief", "make_deterministic", "strategy_for", "worker_count"]
+__all__ = [
+    "choose",
+    "everyone",
+    "is_chief",
+    "make_deterministic",
+    "parse",
+    "strategy_for",
+    "worker_count",
+]
 
 
 def choose(device: str = "") -> list[str]:
@@ -31,7 +41,7 @@ def choose(device: str = "") -> list[str]:
         ['cpu:0']
     """
     gpus = tf.config.list_physical_devices("GPU")
-    kind, numbers = _parse(device, len(gpus))
+    kind, numbers = parse(device, len(gpus))
     wanted = [gpus[i] for i in numbers] if kind == "gpu" else []
     try:
         if tf.config.get_visible_devices("GPU") != wanted:
@@ -55,7 +65,7 @@ def choose(device: str = "") -> list[str]:
     return [f"{kind}:{i}" for i in range(len(numbers))]
 
 
-def _parse(device: str, gpu_count: int) -> tuple[str, list[int]]:
+def parse(device: str, gpu_count: int) -> tuple[str, list[int]]:
     """Kind and numbers of the devices that are asked for."""
     if device in ("", "gpu", "cpu"):
         kind = device or ("gpu" if gpu_count else "cpu")
@@ -64,8 +74,7 @@ def _parse(device: str, gpu_count: int) -> tuple[str, list[int]]:
         found = [re.fullmatch(r"(cpu|gpu):(\d+)", part.strip()) for part in device.split(",")]
         if not all(found) or len({match[1] for match in found}) > 1:
             raise UserError(
-                "`device` must be cpu, gpu, or a list such as gpu:0,gpu:1. "
-                f"Received: {device!r}"
+                f"`device` must be cpu, gpu, or a list such as gpu:0,gpu:1. Received: {device!r}"
             )
         kind, numbers = found[0][1], [int(match[2]) for match in found]
     if len(set(numbers)) < len(numbers):
@@ -117,11 +126,15 @@ def _strategy(device, tf_config):
         raise UserError(f"A worker computes on one CPU or on GPUs. Received: {device!r}")
     if together:
         try:
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except RuntimeError:
             raise UserError(
                 "TensorFlow has computed in this process already: workers must be joined before."
             ) from None
+        if threading.current_thread() is threading.main_thread():
+            # TensorFlow has taken SIGTERM, to tell of it; its handler is Python's again.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        return strategy
     if names[1:]:
         return tf.distribute.MirroredStrategy(names)
     return tf.distribute.get_strategy()

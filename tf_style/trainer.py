@@ -138,19 +138,24 @@ class Trainer:
         """Several steps, compiled: an iterator of batches and a count -> what each step told.
 
         As of `step`, with the count in front of every shape; and the seconds in which all of them
-        waited for their batches.
+        waited for their batches, NaN with `deterministic`: then graphs have no clock.
         """
+
+        def clock():
+            return (
+                tf.constant(math.nan, tf.float64) if self.config.deterministic else tf.timestamp()
+            )
 
         # Without AutoGraph, which cannot read this source on Python 3.13.
         @tf.function(autograph=False)
         def steps(batches, count):
             def body(i, reports, waited):
-                began = tf.timestamp()
+                began = clock()
                 with tf.control_dependencies([began]):
                     batch = next(batches)
                 local = [self.strategy.experimental_local_results(x)[0] for x in batch]
                 with tf.control_dependencies(local):
-                    waited += tf.timestamp() - began
+                    waited += clock() - began
                 return i + 1, reports.write(i, self._update(batch)), waited
 
             reports = tf.TensorArray(tf.float32, count)

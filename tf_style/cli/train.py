@@ -19,6 +19,8 @@ SIGTERM save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the num
 finite, 4 out of memory, 130 or 143 stopped by a signal, saved.
 """
 
+import math
+import signal
 import sys
 import time
 
@@ -74,16 +76,20 @@ def run(config: TrainConfig | ConditionalConfig) -> int:
                 part = name.split("/")[0]
                 parts[part] = parts.get(part, 0.0) + value
             text = " ".join(f"{name} {value:.4g}" for name, value in parts.items())
-            text += f" | {record.images_per_second:.2f} pairs/s, input {record.input_share:.0%}"
+            text += f" | {record.images_per_second:.2f} pairs/s"
+            if not math.isnan(record.input_share):
+                text += f", input {record.input_share:.0%}"
             bar.update(task, completed=record.step, text=text)
             now, end = time.monotonic(), record.step == record.max_iter
             if not sys.stderr.isatty() and (now - last > SECONDS_PER_LINE or end):
                 last = now
                 left = (record.max_iter - record.step) * record.seconds_per_step
                 app.say(bar, f"step {record.step}/{record.max_iter} {text} | {app.time_left(left)}")
-        if not interrupt():
+        # Another worker may have had the signal.
+        stopped = interrupt() or record.step < config.max_iter
+        if not stopped:
             app.say(bar, f"done; try it by stylize.py --checkpoint {config.checkpoint}")
-    return 128 + interrupt.signal if interrupt() else app.OK
+    return 128 + (interrupt.signal or signal.SIGTERM) if stopped else app.OK
 
 
 if __name__ == "__main__":
