@@ -194,7 +194,7 @@ def test_train_then_stylize_in_one_process(call, folders, monkeypatch):
     assert "CPU with" in " ".join(lines) or "GPU" in " ".join(lines)
     assert "content: 2 pictures, 0 left out" in lines
     assert re.fullmatch(
-        r"step 2/2 content [\d.e+]+ style [\d.e+]+ total [\d.e+]+ \| [\d.]+ pairs/s \| 0s left",
+        r"step 2/2 content [\d.e+]+ style [\d.e+]+ total [\d.e+]+ \| [\d.]+ pairs/s, input \d+% \| 0s left",
         lines[-2],
     )
     assert lines[-1] == f"done; try it by stylize.py --checkpoint {folders / 'ckpt'}"

@@ -76,6 +76,24 @@ def test_a_device_is_chosen_before_anything_is_computed():
         devices.choose("cpu:0,cpu:1")
 
 
+def test_gpus_that_are_chosen_are_seen_alone_and_take_memory_as_they_need_it(monkeypatch):
+    gpus, seen, grown = ["first", "second", "third"], [], []
+    listed = {"GPU": gpus, "CPU": tf.config.list_physical_devices("CPU")}
+    monkeypatch.setattr(tf.config, "list_physical_devices", listed.get)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda some, kind: seen.extend(some))
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda gpu, on: grown.append((gpu, on))
+    )
+    assert devices.choose("gpu:2,gpu:0") == ["gpu:0", "gpu:1"]
+    assert seen == ["third", "first"] and grown == [("third", True), ("first", True)]
+
+
+def test_one_device_is_one():
+    with pytest.raises(UserError, match="takes one device here. Received: 'gpu:0,gpu:1'"):
+        devices.choose_one("gpu:0,gpu:1")
+
+
 def test_a_strategy_that_is_entered_is_taken():
     strategy = tf.distribute.OneDeviceStrategy("cpu:0")
     with strategy.scope():

@@ -13,6 +13,7 @@ from tf_style.errors import UserError
 
 __all__ = [
     "choose",
+    "choose_one",
     "everyone",
     "is_chief",
     "make_deterministic",
@@ -63,6 +64,20 @@ def choose(device: str = "") -> list[str]:
         except RuntimeError:
             break  # Of a process that has used it already, whose memory is its own concern.
     return [f"{kind}:{i}" for i in range(len(numbers))]
+
+
+def choose_one(device: str = "") -> None:
+    """Let TensorFlow use one device alone; GPUs take memory as they need it.
+
+    Args:
+        device: `cpu` or a GPU as in `gpu:1`; empty: a GPU if there is one.
+
+    Raises:
+        UserError: As in `choose`, or it names several.
+    """
+    if "," in device:
+        raise UserError(f"`device` takes one device here. Received: {device!r}")
+    choose(device)
 
 
 def parse(device: str, gpu_count: int) -> tuple[str, list[int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_style import adain, checkpoint
+from tf_style import adain, checkpoint, devices
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import probe, read_image, write_image
@@ -70,6 +70,7 @@ def stylize_folder(config: StylizeConfig) -> Iterator[Done]:
     Raises:
         UserError: Something the user can mend, before any work.
     """
+    devices.choose_one(config.device)
     contents = pictures_of(config, "content_path")
     sources = _sources(config)
     wanted = _wanted(config, sources)

@@ -9,6 +9,8 @@ The defaults are the AdaIN paper's. Without a GPU, and with the weights that com
         --style-reduction mean --style-weight 6 --identity-weight 50 \\
         --learning-rate 8e-4 --lr-schedule cosine --warmup-iter 100 --precision auto
 
+All GPUs are used; with TF_CONFIG set, give the same command on each machine (the README has it).
+
 By --method conditional one network learns a table of styles, one for each painting, which can be
 picked and blended by name; by --method predicted it learns to read any style from a picture.
 `train.py --method conditional --help` has their flags.
@@ -16,7 +18,7 @@ picked and blended by name; by --method predicted it learns to read any style fr
 Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them
 by `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C and
 SIGTERM save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not
-finite, 4 out of memory, 130 or 143 stopped by a signal, saved.
+finite, 4 out of memory, 5 another worker was lost, 130 or 143 stopped by a signal, saved.
 """
 
 import math
