@@ -562,3 +562,8 @@ def test_what_a_table_asks_for(folders, table, changes, message):
     with pytest.raises(UserError, match=message):
         run(folders, table, **changes)
     assert not (folders / "out").exists()
+
+
+def test_a_device_that_there_is_not_is_told_first():
+    with pytest.raises(UserError, match="a GPU that TensorFlow does not see.* Received: 'gpu:99'"):
+        list(stylize_folder(StylizeConfig(content_path="nowhere", device="gpu:99")))

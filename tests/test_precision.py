@@ -25,7 +25,7 @@ def machine(monkeypatch):
             return io.StringIO(cpuinfo)
 
         monkeypatch.setattr(precision, "open", open_, raising=False)
-        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(gpus))
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: list(gpus))
         monkeypatch.setattr(
             tf.config.experimental,
             "get_device_details",

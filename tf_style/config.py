@@ -8,6 +8,7 @@ from tf_style.options import Options, option, weighted
 __all__ = ["StylizeConfig", "TrainConfig"]
 
 DATA, MODEL, LOSS, OPTIMIZER, RUN = "data", "model", "loss", "optimizer", "run"
+MACHINE = "machine"
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -127,6 +128,23 @@ class TrainConfig(Options):
         0, "Of the initial weights, the order and the crops.", low=0, high=2**32 - 1, group=RUN
     )
 
+    device: str = option(
+        "", "cpu, gpu, or a list such as gpu:0,gpu:1; empty: all GPUs, or the CPU where there is "
+        "none. With TF_CONFIG, of this worker.", group=MACHINE,
+    )  # fmt: skip
+    deterministic: bool = option(
+        False, "Only operations that give the same bits each time, which on a GPU are slower.",
+        group=MACHINE,
+    )  # fmt: skip
+    steps_per_call: int = option(
+        1, "Steps that TensorFlow does without asking Python; more may help a GPU that small "
+        "steps leave idle. Ctrl-C waits for them.", low=1, group=MACHINE,
+    )  # fmt: skip
+    profile: bool = option(
+        False, "Write a profile of the second step, for TensorBoard, into the run's logs.",
+        group=MACHINE,
+    )  # fmt: skip
+
     def __post_init__(self):
         super().__post_init__()
         check_training(self)
@@ -209,6 +227,7 @@ class StylizeConfig(Options):
         "auto", "Of the convolutions; auto: bfloat16 where the processor is fast at it.",
         choices=PRECISIONS, group=LOOK,
     )  # fmt: skip
+    device: str = option("", "cpu, or a GPU as in gpu:0; empty: a GPU if there is one.", group=LOOK)
 
     max_memory: float = option(
         0.0, "GB that a picture may take above the program's own; one that would take more is done "

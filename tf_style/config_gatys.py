@@ -152,6 +152,7 @@ class GatysConfig(Options):
         "auto", "Of the convolutions; auto: bfloat16 where the processor is fast at it, and from "
         "where that finds no way down any more float32.", choices=PRECISIONS, group=OPTIMIZER,
     )  # fmt: skip
+    device: str = same(StylizeConfig, "device", group=OPTIMIZER)
     seed: int = option(
         0, "Of the noise, and of the Gaussian kernel's features.", low=0, high=2**31 - 1,
         group=OPTIMIZER,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tf_style import adain, checkpoint
+from tf_style import adain, checkpoint, devices
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import as_floats, read_image, read_pixels, write_image
@@ -79,6 +79,7 @@ def stylize_folder(
     Raises:
         UserError: Something the user can mend, before any work.
     """
+    devices.choose_one(config.device)
     contents = pictures_of(config, "content_path")
     sources = _sources(config)
     wanted = _wanted(config, sources)
