@@ -56,8 +56,9 @@ class TiledNetwork:
         self.network = stylizer.network
         self.heads = getattr(stylizer, "heads", None)
         self.exact = statistics == "exact"
-        # A step reaches no further than its kernel: 9x9 at most.
-        self.halo = 8 if self.exact else reach(self.network.layers)
+        # Of one step, and of the step before it where that is computed again.
+        step = 2 * max(step.kernel // 2 for step in self.network.table)
+        self.halo = step if self.exact else reach(self.network.layers)
 
     def scratch_bytes(self, height: int, width: int) -> int:
         """The most that is kept of a picture at one time."""
