@@ -112,6 +112,7 @@ def test_pytorch_s_step_takes_as_many_flops(job):
     assert counter.get_total_flops() - preprocessing == networks.training_flops(32, 2)
 
 
+@pytest.mark.slow
 def test_pytorch_s_losses_are_ours(job):
     pytest.importorskip("torch")
     from benchmarks import ours, torch_adain
