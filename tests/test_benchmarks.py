@@ -175,6 +175,21 @@ def test_a_folder_in_turns(job):
     np.testing.assert_allclose(next(loop).astype(int), result, atol=3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", parts.PARTS)
+def test_a_part_in_small(name, tmp_path):
+    """Every contender runs, and all make the same."""
+    pytest.importorskip("torch")
+    part = parts.PARTS[name]
+    contenders = tuple(dataclasses.replace(c, size=c.size // 32, count=0) for c in part.contenders)
+    part = dataclasses.replace(part, size=64, count=2, contenders=contenders)
+    photos, style = ROOT / "examples/content", ROOT / "examples/styles/scream.jpg"
+    rows = run.compare(part, tmp_path, 2, photos=photos, style=style)
+    assert len(rows) == len(part.contenders) and not any(row.fault for row in rows)
+    assert {len(row.runs) for row in rows} == {2}
+    run.table_of(part, rows, {"float32": 1e9, "bfloat16": 1e9})
+
+
 def test_a_worker_answers(job):
     with measure.Worker("ours", "product float32", job) as worker:
         first, second = worker(save=True), worker()
