@@ -125,11 +125,12 @@ def photo_by_photo(job: Job, precision: str = "bfloat16", encode_once: bool = Tr
 def whole(job: Job) -> Iterator:
     """Without tiles: the Keras model on the whole of a photo, from file to file."""
     stylize, out = load(job.checkpoint, "bfloat16"), job.out_folder()
-    given = {"statistics": stylize.encode_style(job.style)[None], "alpha": np.ones(1, "float32")}
+    statistics = stylize.encode_style(job.style)[None]
 
     @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3))], autograph=False)
     def transfer(content):
-        return stylize.stylizer.transfer({"content": content} | given)
+        given = {"content": content, "statistics": tf.constant(statistics), "alpha": tf.ones(1)}
+        return stylize.stylizer.transfer(given)
 
     def stylized(path):
         image = transfer(read_image(path)[None]).numpy()[0]

@@ -112,6 +112,7 @@ def test_pytorch_s_step_takes_as_many_flops(job):
     assert counter.get_total_flops() - preprocessing == networks.training_flops(32, 2)
 
 
+@pytest.mark.slow
 def test_pytorch_s_losses_are_ours(job):
     pytest.importorskip("torch")
     from benchmarks import ours, torch_adain
@@ -172,6 +173,21 @@ def test_a_folder_in_turns(job):
     loop = ours.photo_by_photo(job, "float32", encode_once=False)
     next(loop)
     np.testing.assert_allclose(next(loop).astype(int), result, atol=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", parts.PARTS)
+def test_a_part_in_small(name, tmp_path):
+    """Every contender runs, and all make the same."""
+    pytest.importorskip("torch")
+    part = parts.PARTS[name]
+    contenders = tuple(dataclasses.replace(c, size=c.size // 32, count=0) for c in part.contenders)
+    part = dataclasses.replace(part, size=64, count=2, contenders=contenders)
+    photos, style = ROOT / "examples/content", ROOT / "examples/styles/scream.jpg"
+    rows = run.compare(part, tmp_path, 2, photos=photos, style=style)
+    assert len(rows) == len(part.contenders) and not any(row.fault for row in rows)
+    assert {len(row.runs) for row in rows} == {2}
+    run.table_of(part, rows, {"float32": 1e9, "bfloat16": 1e9})
 
 
 def test_a_worker_answers(job):
