@@ -21,7 +21,7 @@ LEVELS = [
     # parts
     "functional layers tiling encoder decoder transfer losses lbfgs adam data checkpoint",
     # models
-    "adain conditional objective served",
+    "adain conditional objective tiled_objective served",
     # use
     "inference folder export_formats export gatys painting trainer conditional_trainer training",
     # journeys
