@@ -23,7 +23,8 @@ LEVELS = [
     # models
     "adain conditional objective tiled_objective served",
     # use
-    "inference folder export_formats export gatys painting trainer conditional_trainer training",
+    "inference folder export_formats export scales gatys painting trainer conditional_trainer"
+    " training",
     # journeys
     "cli.app cli.conditional cli.train cli.gatys cli.export cli.stylize",
 ]

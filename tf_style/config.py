@@ -134,7 +134,7 @@ class TrainConfig(Options):
             raise UserError("`val_content_path` and `val_style_path` are given together or not.")
 
 
-INPUT, LOOK, OUTPUT = "pictures in", "look", "pictures out"
+INPUT, LOOK, MEMORY, OUTPUT = "pictures in", "look", "memory", "pictures out"
 
 
 @dataclass(frozen=True)

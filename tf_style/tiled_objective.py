@@ -12,7 +12,7 @@ from tf_style.losses import content_loss
 from tf_style.objective import LossWeights, Objective
 from tf_style.tiling import Tile, reach, tile_grid
 
-__all__ = ["TiledObjective"]
+__all__ = ["TiledObjective", "halo_of"]
 
 
 class TiledObjective(Objective):
@@ -172,8 +172,7 @@ class TiledObjective(Objective):
     # The targets, likewise.
 
     def _tiles(self, image):
-        stride = max(map(stride_of, self.weights.layers))
-        return tile_grid(*image.shape[:2], self.tile, reach(self.encoder.layers) * stride, stride)
+        return tile_grid(*image.shape[:2], self.tile, halo_of(self.encoder), _stride(self.encoder))
 
     def _content_features(self, image):
         found = {}
@@ -197,6 +196,20 @@ class TiledObjective(Objective):
 
         found = _for_each(of_tile, _boxes(tiles), self._like(regions))
         return self._merged(found, _shares(tiles, image, regions))
+
+
+def halo_of(encoder: VGGEncoder) -> int:
+    """Pixels around a tile that the features of its core depend on, at most.
+
+    Example:
+        >>> halo_of(VGGEncoder("vgg16", ("relu1_1", "relu4_1")))
+        32
+    """
+    return reach(encoder.layers) * _stride(encoder)
+
+
+def _stride(encoder):
+    return max(map(stride_of, encoder.output))
 
 
 class Boxes(NamedTuple):
