@@ -173,8 +173,13 @@ def _paint(config, content, styles, out, should_stop):
 def _flat(state):
     """A state as arrays of the types that `read_npz` takes."""
     named = state | {f"optimizer/{name}": x for name, x in state["optimizer"].items()}
-    arrays = {name: np.asarray(x) for name, x in named.items() if name != "optimizer"}
-    return {k: x if x.dtype.kind == "f" else x.astype("int64") for k, x in arrays.items()}
+    del named["optimizer"]
+    # Histories are rows, which become one array when they are written, not before.
+    named = {k: x if isinstance(x, tuple) else np.asarray(x) for k, x in named.items()}
+    return {
+        k: x if isinstance(x, tuple) or x.dtype.kind == "f" else x.astype("int64")
+        for k, x in named.items()
+    }
 
 
 def _read_state(folder, about, config, size):
