@@ -10,6 +10,7 @@ VGG16 to relu5_1, the paper's layers and losses.
 """
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -64,10 +65,10 @@ def cost(options: argparse.Namespace) -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Print as JSON the peak of a few iterations, in this process."""
+    """Print as JSON the peak of a few iterations with a full history, in this process."""
     config = GatysConfig(
-        encoder="vgg16", precision=options.precision, max_evaluations=options.evaluations,
-        scales=1, tile_size=options.tile, optimizer=options.optimizer, init="style",
+        encoder="vgg16", precision=options.precision, scales=1, init="style",
+        tile_size=options.tile, optimizer=options.optimizer,
     )  # fmt: skip
 
     def peak():
@@ -77,12 +78,20 @@ def measure(options: argparse.Namespace) -> None:
     photo, painting, _ = pictures(64)
     list(gatys(photo, [painting], GatysConfig(encoder="vgg16", max_evaluations=2, scales=1)))
     photo, painting, _ = pictures(options.side)
-    before, count = peak(), 0
-    for iterate in gatys(photo, [painting], config):
-        count = iterate.evaluations
+    before = peak()
+    first = list(itertools.islice(gatys(photo, [painting], config), 2))[-1]
+    if config.optimizer == "lbfgs":
+        # As it would be after as many iterations: copies of the one pair that there is.
+        arrays = first.state["optimizer"]
+        for name in ("position_deltas", "gradient_deltas"):
+            last = arrays[name][-1]
+            arrays[name] = [last + 0.0 for _ in range(config.history)]
+        arrays["iterations"] = config.history
+    more = gatys(photo, [painting], config, state=first.state)
+    last = list(itertools.islice(more, 2))[-1]
     each, fixed = bytes_of(config, options.side, options.side, options.tile)
     said = BASE_BYTES + each * options.side**2 + fixed
-    print(json.dumps({"before": before, "peak": peak(), "said": said, "evaluations": count}))
+    print(json.dumps({"before": before, "peak": peak(), "said": said, "loss": last.loss}))
 
 
 def memory(options: argparse.Namespace) -> None:
@@ -93,7 +102,7 @@ def memory(options: argparse.Namespace) -> None:
         command = [
             sys.executable, "-m", "benchmarks.tiled_gradient", "--part", "measure",
             f"--side={side}", f"--tile={options.tile}", f"--precision={options.precision}",
-            f"--optimizer={options.optimizer}", f"--evaluations={options.evaluations}",
+            f"--optimizer={options.optimizer}",
         ]  # fmt: skip
         lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(lines.splitlines()[-1])
@@ -112,7 +121,6 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[1024, 2048], help="of memory")
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--evaluations", type=int, default=4, help="of each measured memory")
     parser.add_argument("--optimizer", default="lbfgs", choices=("lbfgs", "adam"))
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
     options = parser.parse_args()

@@ -98,4 +98,4 @@ def test_the_history_costs_with_and_without_tiles(optimizer):
     few, many = (GatysConfig(history=n, optimizer=optimizer) for n in (1, 101))
     for tile in (0, 512):
         (a, fixed), (b, same) = (bytes_of(config, 2048, 2048, tile) for config in (few, many))
-        assert fixed == same and b - a == (0 if optimizer == "adam" else 4 * 100 * 12)
+        assert fixed == same and b - a == (0 if optimizer == "adam" else 100 * 3 * 12)

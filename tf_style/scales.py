@@ -22,12 +22,17 @@ COARSE_TO_FINE, COARSEST = 512, 128
 # A coarse scale has one in so many of the evaluations: more bring the finest no further.
 COARSE_SHARE = 8
 
-# Peak of encoder and gradient above the libraries' own: with 20 pairs of history, which the
-# estimate counts apart, 3950 bytes a pixel were measured from 128 to 512 px (VGG16 to relu5_1).
+# Peak of encoder and gradient above the libraries' own, with the pictures; the history is counted
+# apart. Measured from 128 to 512 px (VGG16 to relu5_1, float32; bfloat16 takes less).
 EVALUATION_BYTES = 3600
 
-# Of a picture taken by tiles, besides: itself, its gradient and its content's features.
-PICTURE_BYTES = 200
+# Of a picture taken by tiles, besides their windows: L-BFGS has some twenty more of its size in a
+# line search; pictures, content's features. By benchmarks/tiled_gradient.py.
+PICTURE_BYTES = 400
+
+# Of each pair of L-BFGS's history: a step, a change of the gradient, and one of them once more
+# while a state is written.
+PAIR_BYTES = 3 * 12
 
 # Sides of the tiles to choose from. The larger, the less is computed twice: an evaluation costs at
 # most 2.5 of one without tiles with those of 512 px, 4 with 256, 8 with 128 (VGG19 to relu5_1).
@@ -80,8 +85,6 @@ def bytes_of(config: GatysConfig, height: int, width: int, tile: int = 0) -> tup
         without tiles   EVALUATION_BYTES + history
         by tiles        PICTURE_BYTES + history,   EVALUATION_BYTES * (tile + 2 * halo)**2
 
-    The history is that of L-BFGS: steps and gradient changes, and the two passes over them.
-
     Args:
         config: Layers and optimiser.
         height: Of the scale.
@@ -90,9 +93,9 @@ def bytes_of(config: GatysConfig, height: int, width: int, tile: int = 0) -> tup
 
     Example:
         >>> bytes_of(GatysConfig(history=10), 300, 400)
-        (4080, 0)
+        (3960, 0)
     """
-    history = 4 * config.history * 12 if config.optimizer == "lbfgs" else 0
+    history = PAIR_BYTES * config.history if config.optimizer == "lbfgs" else 0
     if not tile:
         return EVALUATION_BYTES + history, 0
     window = [min(side, tile + 2 * _halo(config)) for side in (height, width)]
@@ -113,8 +116,8 @@ def tile_for(
             same but for rounding.
 
     Example:
-        >>> [tile_for(GatysConfig(), side, side, limit=8e9) for side in (512, 1024, 2048, 4096)]
-        [0, 0, 512, 256]
+        >>> [tile_for(GatysConfig(), side, side, limit=8e9) for side in (512, 1024, 2048)]
+        [0, 0, 512]
     """
     if "gaussian" in weighted(config.style_loss):
         return 0
