@@ -2,7 +2,7 @@
 
     python -m benchmarks.tiled_gradient --part all
 
-cost    Seconds of an evaluation by tiles and of one without, in turn, and their ratio.
+cost    Processor seconds of an evaluation by tiles and of one without, in turn, and their ratio.
 memory  Peak of an optimisation by L-BFGS, each in a process of its own: with what the process
         takes in all, above what it held before, and what was said beforehand.
 
@@ -37,7 +37,7 @@ def pictures(side: int) -> np.ndarray:
 
 
 def cost(options: argparse.Namespace) -> None:
-    """Print the seconds of each round and the medians' ratio."""
+    """Print the processor seconds of each round and the medians' ratio."""
     config = GatysConfig(encoder="vgg16", precision=options.precision)
     encoder, weights = encoder_for(config, compute_dtype(config.precision))
     photo, painting, start = pictures(options.side)
@@ -56,9 +56,9 @@ def cost(options: argparse.Namespace) -> None:
     seconds = {name: [] for name in objectives}
     for _ in range(options.rounds):
         for name, objective in objectives.items():
-            began = time.monotonic()
+            began = time.process_time()
             objective(pixels)[1].numpy()
-            seconds[name].append(time.monotonic() - began)
+            seconds[name].append(time.process_time() - began)
         print("  " + ", ".join(f"{name} {found[-1]:.1f} s" for name, found in seconds.items()))
     whole, tiled = (statistics.median(seconds[name]) for name in ("whole", "tiled"))
     print(f"  medians: {whole:.1f} s, {tiled:.1f} s, ratio {tiled / whole:.2f}")
