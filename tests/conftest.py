@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -16,6 +17,18 @@ def picture(height, width, seed=0):
     a, b, c = np.random.default_rng(seed).uniform(0.5, 2, 3)
     planes = [np.sin(a * x + seed), np.cos(b * y + x), np.sin(c * (x + 2 * y) - seed)]
     return (0.5 + 0.4 * np.stack(planes, -1)).astype("float32")
+
+
+def scratch_files(folder):
+    """Sizes of the files in a folder that this process has open and that have no name any more."""
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        # The listing's own is closed by now.
+        with contextlib.suppress(FileNotFoundError):
+            file = os.readlink(f"/proc/self/fd/{number}")
+            if file.startswith(str(folder)) and file.endswith("(deleted)"):
+                found.append(os.stat(f"/proc/self/fd/{number}").st_size)
+    return found
 
 
 def write_checkpoint(directory, layer="relu2_1", **model):
@@ -72,6 +85,19 @@ def table(tmp_path_factory):
     directory = tmp_path_factory.mktemp("models") / "table"
     checkpoint.create(directory, {"method": "conditional", "model": model}, arrays)
     return directory
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """A small network with styles from pictures and no normalisation in its contraction."""
+    from tf_style.conditional import PredictedStylizer
+    from tf_style.inference import StyleTransfer
+
+    stylizer = PredictedStylizer("vgg16", (4, 5, 6), 1, (4, 3), plain_contraction=True)
+    rng = np.random.default_rng(3)
+    for variable in stylizer.network.weights:
+        variable.assign(variable + rng.normal(0, 0.2, variable.shape))
+    return StyleTransfer(stylizer)
 
 
 @pytest.fixture

@@ -16,17 +16,19 @@ PACKAGE = Path(tf_style.__file__).parent
 # The rows of the design, lowest first. Imports go down, or along a row from right to left.
 LEVELS = [
     # leaves
-    "errors options config config_gatys config_conditional config_export flags ops layout images"
-    " outputs weights film precision memory graph_images",
+    "errors options config config_gatys config_conditional config_export config_evaluate flags ops"
+    " layout images outputs weights film precision devices memory graph_images artefacts",
     # parts
-    "functional layers tiling encoder decoder transfer losses lbfgs adam data checkpoint",
+    "functional layers tiling scratch encoder decoder transfer losses lbfgs adam data checkpoint",
     # models
-    "adain conditional objective tiled_objective served",
+    "adain conditional tiled_adain tiled_network objective tiled_objective served",
     # use
-    "inference folder export_formats export scales gatys painting trainer conditional_trainer"
-    " training",
+    "inference tiled planning folder export_formats export scales gatys painting trainer"
+    " conditional_trainer training",
+    # judging
+    "evaluation",
     # journeys
-    "cli.app cli.conditional cli.train cli.gatys cli.export cli.stylize",
+    "cli.app evaluate cli.conditional cli.train cli.gatys cli.export cli.stylize",
 ]
 PLACES = {
     module: (level, column)

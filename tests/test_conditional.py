@@ -7,6 +7,7 @@ import tensorflow as tf
 from conftest import ROOT
 
 from tf_style import checkpoint, conditional
+from tf_style.artefacts import border_ratio, detail, deviation, nyquist_ratio
 from tf_style.conditional import ConditionalStylizer, PredictedStylizer, StylePredictor
 from tf_style.config_conditional import ConditionalConfig
 from tf_style.errors import UserError
@@ -171,39 +172,7 @@ def results(name, image):
     for style in MODELS[name] or stylize.styles:
         painting = style if stylize.styles else ROOT / f"examples/styles/{style}.jpg"
         statistics = stylize.encode_style(painting)
-        yield stylize._transfer(image[None], statistics[None], np.ones(1, "float32")).numpy()[0]
-
-
-def border_ratio(energy):
-    """What the outer 8 px have of an energy per pixel, against the middle."""
-    # Half a level of 8 bits in the root: less is none.
-    floor = (0.5 / 255) ** 2
-    middle = np.zeros(energy.shape, bool)
-    middle[8:-8, 8:-8] = True
-    return (energy[~middle].mean() + floor) / (energy[middle].mean() + floor)
-
-
-def nyquist_ratio(image):
-    """The power at the Nyquist frequency, down or across, against that at half of it."""
-    window = np.hanning(len(image))
-    image = (image - image.mean((0, 1))) * np.multiply.outer(window, window)[..., None]
-    power = (np.abs(np.fft.fft2(image, axes=(0, 1))) ** 2).sum(-1)
-    frequency = np.abs(np.fft.fftfreq(len(image)))
-    frequency = np.maximum.outer(frequency, frequency)
-    floor = (0.5 / 255) ** 2
-    middle = power[(frequency > 0.22) & (frequency < 0.28)].mean()
-    return (power[frequency > 0.47].mean() + floor) / (middle + floor)
-
-
-def detail(image):
-    """Squared differences of neighbours."""
-    down, across = np.diff(image, axis=0) ** 2, np.diff(image, axis=1) ** 2
-    return (down[:, 1:] + across[1:]).mean(-1)
-
-
-def deviation(image):
-    """Squared distances from the middle's mean colour."""
-    return ((image - image[8:-8, 8:-8].mean((0, 1))) ** 2).mean(-1)
+        yield stylize.decode(stylize.encode_content(image[None]), statistics[None])[0]
 
 
 @pytest.mark.slow

@@ -113,12 +113,12 @@ def test_faults(tmp_path, changes, message):
 # -- without the package ---------------------------------------------------------------------------
 
 
-def python(code, *arguments):
+def python(code, *arguments, seconds=300):
     """Run a program that may not import tf_style."""
     guard = "import sys\nsys.modules['tf_style'] = None\n"
     return subprocess.run(
         [sys.executable, "-c", guard + code, *map(str, arguments)],
-        check=True, capture_output=True, text=True, timeout=300,
+        check=True, capture_output=True, text=True, timeout=seconds,
     )  # fmt: skip
 
 
@@ -247,3 +247,81 @@ def test_a_c_program_stylises(stylised):
     names = [part for place in places(path) for part in place.split(":")]
     subprocess.run([root / "c_api", path, *files, *names], check=True, timeout=300)
     assert_same(read_image(root / "from_c.jpg"), expected)
+
+
+# -- requests for hours ----------------------------------------------------------------------------
+
+FUZZ = """
+import time
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+stylize = tf.saved_model.load(sys.argv[1]).signatures["stylize_bytes"]
+files = [np.frombuffer(path.read_bytes(), "uint8") for path in sorted(Path(sys.argv[2]).iterdir())]
+def ask(content, style):
+    given = {"content_bytes": [content.tobytes()], "style_bytes": [style.tobytes()]}
+    given = {name: tf.constant(data) for name, data in given.items()}
+    return stylize(**given, alpha=tf.ones(1))["stylized_bytes"].numpy()[0]
+good, rng, end = ask(*files[:2]), np.random.default_rng(0), time.monotonic() + 120
+answered = refused = 0
+for k in range(3000):
+    if time.monotonic() > end:
+        break
+    pair = [files[k % len(files)], files[k // 2 % len(files)]]
+    data = pair[k % 2].copy()
+    at = rng.integers(0, len(data), rng.integers(1, 8))
+    data[at] = rng.integers(0, 256, len(at))
+    if k % 5 == 0:
+        data = data[: rng.integers(0, len(data))]
+    pair[k % 2] = data
+    try:
+        assert ask(*pair)[:3] == b"\\xff\\xd8\\xff"
+        answered += 1
+    except tf.errors.InvalidArgumentError as error:
+        assert "_bytes" in error.message or "Invalid" in error.message, error.message
+        refused += 1
+    if k % 100 == 0:
+        assert ask(*files[:2]) == good
+assert ask(*files[:2]) == good
+print(answered, refused)
+"""
+
+
+@pytest.mark.slow
+def test_changed_bytes_are_answered_or_refused(exported, tmp_path):
+    """Nothing else comes of them: the process lives, and a good request has the same answer."""
+    photo = read_image(ROOT / "examples/content/tiger.jpg")
+    for name, kind in (("a", "jpg"), ("b", "png"), ("c", "jpg"), ("d", "png")):
+        side = 20 + ord(name) % 9
+        (tmp_path / name).write_bytes(encode_image(photo[-side:, :24], kind))
+    answered, refused = map(int, python(FUZZ, exported.path, tmp_path).stdout.split())
+    assert answered > 300 and refused > 300 and answered + refused > 2000
+
+
+SOAK = """
+import os
+import numpy as np
+import tensorflow as tf
+stylize = tf.saved_model.load(sys.argv[1]).signatures["stylize_bytes"]
+rng = np.random.default_rng(0)
+def memory():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def jpeg():
+    height, width = rng.integers(64, 385, 2)
+    levels = np.linspace(0, 255, height * width * 3).reshape(height, width, 3).astype("uint8")
+    return tf.io.encode_jpeg(levels)[None]
+for k in range(1, 501):
+    stylize(content_bytes=jpeg(), style_bytes=jpeg(), alpha=tf.ones(1))
+    if k % 100 == 0:
+        print(memory())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no memory is told")
+def test_memory_stays_over_500_requests(tmp_path):
+    config = ExportConfig(checkpoint="adain", export_path=str(tmp_path / "adain"))
+    path = export_model(config).path
+    memory = [int(line) for line in python(SOAK, path, seconds=1500).stdout.split()]
+    assert len(memory) == 5 and memory[-1] <= 1.1 * memory[0], memory

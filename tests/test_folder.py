@@ -1,13 +1,16 @@
 """Folders of photos and paintings to a folder of results."""
 
 import shutil
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import picture
+from conftest import picture, scratch_files
 from PIL import Image
 
-from tf_style import inference, memory
+from tf_style import folder, inference, memory
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.folder import stylize_folder
@@ -48,9 +51,9 @@ def read_style(path, size=32):
     return fit_shorter(read_image(path), size, enlarge=True)
 
 
-def assert_written(path, image):
+def assert_written(path, image, bits=0.51):
     """The file holds the picture, but for its 8 bits."""
-    np.testing.assert_allclose(read_image(path), image, atol=0.51 / 255)
+    np.testing.assert_allclose(read_image(path), image, atol=bits / 255)
 
 
 def test_every_photo_with_every_painting(folders, tiny, stylize):
@@ -270,9 +273,42 @@ def test_nothing_half_done_is_left(folders, tiny):
         if record.done == 2:
             break
     records.close()
-    assert found(folders / "out") == ["a_stylized_s.png", "a_stylized_t.png"]
-    for name in found(folders / "out"):
-        assert read_image(folders / "out" / name).shape == (33, 47, 3)
+    names = found(folders / "out")
+    # What was under way in a thread is finished, what was not begun is left.
+    assert names[:2] == ["a_stylized_s.png", "a_stylized_t.png"] and len(names) < 4
+    for name in names:
+        size = (33, 47, 3) if name.startswith("a") else (40, 31, 3)
+        assert read_image(folders / "out" / name).shape == size
+
+
+def test_photos_of_one_size_go_together(folders, tiny, stylize):
+    for seed in range(3, 6):
+        write_image(folders / f"content/c{seed}.png", picture(33, 47, seed))
+    names, faults, _ = run(folders, tiny)
+    order = ["a", "b", "c3", "c4", "c5"]
+    # b is of another size; of the last three each style is made in turn.
+    expected = [f"{photo}_stylized_{style}.png" for photo in order[:2] for style in "st"]
+    expected += [f"{photo}_stylized_{style}.png" for style in "st" for photo in order[2:]]
+    assert names == expected and not faults
+    for photo in order:
+        image = stylize(folders / f"content/{photo}.png", read_style(folders / "style/t.png"))
+        assert_written(folders / f"out/{photo}_stylized_t.png", image)
+
+
+def test_results_come_in_order_and_one_is_computed_ahead():
+    begun, waits = [], threading.Event()
+
+    def square(n):
+        begun.append(n)
+        if n == 1:
+            waits.wait(10)
+        return n * n
+
+    with ThreadPoolExecutor(2) as pool:
+        results = folder._ahead(pool, square, iter(range(5)))
+        assert next(results) == 0 and 2 not in begun
+        waits.set()
+        assert list(results) == [1, 4, 9, 16] and sorted(begun) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -353,7 +389,9 @@ def test_memory_is_told_and_refused(folders, tiny, monkeypatch):
     assert "big.png at 300x200, will take about 0.3 GB of memory" in notes[0]
     shutil.rmtree(folders / "out")
 
+    # Side by side it cannot be done in tiles.
     monkeypatch.setattr(memory, "available_memory", lambda: 7 * 10**8)
+    one["concat"] = True
     with pytest.raises(
         UserError, match=r"big\.png at 900x600 would take .* --content-size 800 fits"
     ):
@@ -367,6 +405,78 @@ def test_memory_is_told_and_refused(folders, tiny, monkeypatch):
         run(folders, tiny, content_size=300, **refused, **one)
     with pytest.raises(UserError, match=r"\.png at 900x900 would take"):
         run(folders, tiny, content_size=300, crop=True, **refused, **one)
+
+
+@pytest.mark.parametrize(
+    "changes, size, tile",
+    [
+        ({"max_memory": 0.32}, "450x300", 256),
+        ({"max_memory": 0.24}, "450x300", 128),
+        ({"tile_size": 200, "content_size": 401, "alpha": 0.5}, "401x267", 200),
+        ({"tile_size": 200, "crop": True, "preserve_color": "luma", "passes": 2}, "300x300", 200),
+    ],
+)
+def test_what_does_not_fit_is_done_in_tiles(folders, tiny, changes, size, tile):
+    write_image(folders / "content/big.png", picture(300, 450))
+    one = {"content_path": folders / "content/big.png", "style_path": folders / "style/s.png"}
+    [name], _, _ = run(folders, tiny, **one, **changes | {"max_memory": 0, "tile_size": 0})
+    whole = read_image(folders / "out" / name)
+    names, faults, notes = run(folders, tiny, overwrite=True, **one, **changes)
+    assert names == [name] and not faults
+    assert f"big.png at {size} is done in tiles of {tile} px, with about 0." in notes[-1]
+    assert_written(folders / "out" / name, whole, 1.01)
+
+
+def test_of_tiles_and_scratch_file_is_told(folders, tiny, monkeypatch, tmp_path):
+    write_image(folders / "content/big.png", picture(300, 450))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names, faults, notes = run(folders, tiny, max_memory=0.24)
+    # The smaller photos are done as they are.
+    assert len(names) == 6 and not faults
+    assert "b.png at 31x40, will take" in notes[0] or "a.png at 47x33, will take" in notes[0]
+    assert notes[1].endswith(f" GB of memory and 0.0 GB of scratch file in {tmp_path}")
+    assert scratch_files(tmp_path) == []
+
+
+def test_tiles_that_do_not_fit_either(folders, tiny):
+    write_image(folders / "content/big.png", picture(300, 450))
+    with pytest.raises(UserError, match=r"big\.png at 450x300 would .* --max-memory is 0.21 GB"):
+        run(folders, tiny, max_memory=0.21, content_path=folders / "content/big.png")
+    assert not (folders / "out").exists()
+
+
+def test_no_room_for_the_scratch_file(folders, tiny, monkeypatch):
+    write_image(folders / "content/big.png", picture(300, 450))
+    usage = shutil.disk_usage(folders)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(UserError, match="scratch file would take 0.0 GB, and .* has 0.0 GB free"):
+        run(folders, tiny, max_memory=0.24)
+    assert not (folders / "out").exists()
+
+
+def test_a_fault_in_tiles_is_that_pictures_alone(folders, damaged, tmp_path, monkeypatch):
+    write_image(folders / "content/big.png", picture(200, 300))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    directory = damaged(arrays={CONV: np.zeros_like})
+    names, faults, _ = run(folders, directory, tile_size=100)
+    assert names == [] and len(faults) == 6 and scratch_files(tmp_path) == []
+    assert all("one flat colour" in sentence for _, sentence in faults)
+
+
+@pytest.mark.parametrize("mode", ["exact", "thumbnail"])
+def test_a_table_in_tiles(folders, table, mode):
+    one = {"content_path": folders / "content/a.png", "style": ("wave:0.6", "night:0.4")}
+    [name], _, _ = run(folders, table, **one)
+    whole = read_image(folders / "out" / name)
+    run(folders, table, tile_size=24, tile_statistics=mode, overwrite=True, **one)
+    assert_written(folders / "out" / name, whole, 1.01)
+
+
+def test_what_is_too_narrow_for_tiles_is_told_as_ever(folders, tiny):
+    write_image(folders / "content/a.png", picture(12, 400), overwrite=True)
+    one = {"content_path": folders / "content/a.png", "style_path": folders / "style/s.png"}
+    _, faults, _ = run(folders, tiny, tile_size=32, **one)
+    assert "both sides must be 16 px" in faults[0][1]
 
 
 def test_a_bad_file_does_not_disturb_the_estimate(folders, tiny):
@@ -452,3 +562,8 @@ def test_what_a_table_asks_for(folders, table, changes, message):
     with pytest.raises(UserError, match=message):
         run(folders, table, **changes)
     assert not (folders / "out").exists()
+
+
+def test_a_device_that_there_is_not_is_told_first():
+    with pytest.raises(UserError, match="a GPU that TensorFlow does not see.* Received: 'gpu:99'"):
+        list(stylize_folder(StylizeConfig(content_path="nowhere", device="gpu:99")))

@@ -773,3 +773,22 @@ def test_encode_image():
     for format, side in [("jpg", 65_536), ("webp", 16_384)]:
         with pytest.raises(UserError, match=rf"{side}x1 cannot be a {format}.*Try png"):
             images.encode_image(np.zeros((1, side, 3), np.float32), format)
+
+
+def test_pixels_are_what_becomes_floats(save, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 9, 3), np.uint8)
+    path = tmp_path / "a.png"
+    images.write_image(path, pixels)
+    assert images.read_pixels(path).dtype == np.uint8
+    assert (images.read_pixels(path) == pixels).all()
+    assert (images.read_image(path) == pixels / np.float32(255)).all()
+    # Deep grey would lose its precision.
+    deep = save("deep.png", Image.fromarray(np.full((4, 5), 1000, np.uint16)))
+    assert images.read_pixels(deep).dtype == np.float32
+    assert (images.read_pixels(deep) == images.read_image(deep)).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4)])
+def test_pixels_that_are_no_image(shape):
+    with pytest.raises(ValueError, match="must be a float array in"):
+        images.encode_image(np.zeros(shape, np.uint8))

@@ -105,3 +105,48 @@ def test_nothing_fits(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 100 * MIB)
     with pytest.raises(UserError, match=r"a.jpg at 64x64 would .* 0.1 GB are free: end other prog"):
         memory.check_memory(64, 64, "a.jpg")
+
+
+def test_what_is_allowed(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 10**9)
+    assert memory.allowed_memory() == 3 * 10**9 == memory.allowed_memory(5)
+    assert memory.allowed_memory(1.5) == 15 * 10**8
+    memory.check_memory(1000, 1000, "a.jpg")
+    sentence = "at 1000x1000 would .* and --max-memory is 0.7 GB: --content-size 64. fits"
+    with pytest.raises(UserError, match=sentence.replace("64.", r"\d+")):
+        memory.check_memory(1000, 1000, "a.jpg", max_memory=0.7)
+
+
+def plan(height=8192, width=8192, **changes):
+    return memory.plan_tiles(height, width, "a.jpg", **{"halo": 32, "scratch": 2**31} | changes)
+
+
+def test_tiles_as_large_as_fit(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**11)
+    found = [plan(max_memory=gigabytes) for gigabytes in (4.2, 4, 2, 1.2)]
+    assert [(one.tile, one.spilled) for one in found] == [
+        (1024, False), (1024, True), (1024, True), (512, True),
+    ]  # fmt: skip
+    for one, gigabytes in zip(found, (4.2, 4, 2, 1.2), strict=True):
+        assert one.memory <= gigabytes * 1e9 and one.scratch == 2**31
+    # What is kept is counted once: here or there.
+    assert found[0].memory - found[1].memory == 2**31
+    assert plan(tile=300).tile == 300
+
+
+def test_a_photo_that_was_resized_counts_as_floats(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**11)
+    pixels = 8192**2
+    floats = plan(source_pixels=pixels + 1)
+    assert floats.memory - plan().memory == 9 * pixels
+    large = plan(source_pixels=10 * pixels)
+    assert large.memory == memory.BASE_BYTES + 270 * pixels
+
+
+def test_no_tiles_fit(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    sentence = "a.jpg at 9000x9000 would take about 1.3 GB of memory in tiles of 128 px, and 1.0 GB"
+    with pytest.raises(UserError, match=sentence + " are free: give a smaller --content-size.$"):
+        plan(9000, 9000)
+    with pytest.raises(UserError, match="tiles of 1000 px, .*--content-size, or --tile-size 0"):
+        plan(4000, 4000, tile=1000)

@@ -245,3 +245,8 @@ def test_help_has_the_methods_own_flags(capsys):
     said = capsys.readouterr().out
     for field in dataclasses.fields(GatysConfig):
         assert f"--{field.name.replace('_', '-')}" in said
+
+
+def test_a_device_that_there_is_not_is_told_first():
+    with pytest.raises(UserError, match="a GPU that TensorFlow does not see.* Received: 'gpu:99'"):
+        list(paint_folder(GatysConfig(content_path="nowhere", device="gpu:99")))

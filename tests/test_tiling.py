@@ -5,7 +5,8 @@ import pytest
 from conftest import picture
 
 from tf_style.adain import AdaINStylizer
-from tf_style.tiling import Box, reach, tile_grid
+from tf_style.layers import ChannelStatistics
+from tf_style.tiling import Box, Moments, reach, tile_grid
 from tf_style.transfer import TransferNetwork
 
 # -- geometry --------------------------------------------------------------------------------------
@@ -66,6 +67,9 @@ def test_boxes():
     box = Box(16, 24, 48, 40)
     assert (box // 8) * 8 == box
     assert box.within(Box(8, 8, 100, 100)) == Box(8, 16, 40, 32)
+    assert box.grown(20, 60, 42) == Box(0, 4, 60, 42)
+    x = np.random.default_rng(0).random((2, 60, 60, 3))
+    assert (box.of(x) == x[:, 16:48, 24:40]).all()
 
 
 def spoilt(network, image):
@@ -93,3 +97,35 @@ def test_reach_is_what_a_window_spoils():
 def test_reach_of_a_network_with_strides():
     # 4, (4 + 1) / 2, (3 + 1) / 2, 10 more, times 2 and 1, times 2 and 1, 4.
     assert reach(TransferNetwork().layers) == 55
+
+
+# -- statistics ------------------------------------------------------------------------------------
+
+
+def features(mean, spread, shape=(1, 37, 53, 5)):
+    return np.float32(mean + spread * np.random.default_rng(1).normal(size=shape))
+
+
+@pytest.mark.parametrize("mean, spread", [(0, 1), (1000, 1), (0.5, 1e-4), (3, 0)])
+@pytest.mark.parametrize("tile", [7, 16, 100])
+def test_moments_of_tiles_are_those_of_the_whole(mean, spread, tile):
+    x = features(mean, spread)
+    found = Moments()
+    for part in tile_grid(37, 53, tile):
+        found = found.merged(Moments.of(part.core.of(x)))
+    assert found.count == 37 * 53
+    exact = np.float64(x)
+    np.testing.assert_allclose(found.mean, exact.mean((0, 1, 2)), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found.squares / found.count, exact.var((0, 1, 2)), 1e-4, 1e-9)
+    # EPSILON inside the root, and the layout that the layers take.
+    statistics = found.statistics()
+    assert statistics.shape == (1, 2, 5) and statistics.dtype == np.float32
+    np.testing.assert_allclose(statistics, ChannelStatistics()(x), rtol=2e-5, atol=1e-6)
+
+
+def test_moments_in_any_order():
+    parts = [Moments.of(features(k, k, (1, 3, k + 1, 2))) for k in range(5)]
+    one, other = Moments(), Moments()
+    for part, last in zip(parts, parts[::-1], strict=True):
+        one, other = one.merged(part), last.merged(other)
+    np.testing.assert_allclose(one.statistics(), other.statistics(), rtol=1e-6)

@@ -113,6 +113,35 @@ def test_a_run_resumed_is_the_run_never_stopped(options, tmp_path):
     assert not [r for r in again if r.losses]
 
 
+def test_several_steps_a_call_are_the_steps_one_by_one(options, tmp_path):
+    straight = str(tmp_path / "straight")
+    one_by_one = run(options, max_iter=11, log_iter=3, save_iter=5, checkpoint=straight)
+    together = run(options, max_iter=11, log_iter=3, save_iter=5, steps_per_call=4)
+    assert [r.step for r in together] == [r.step for r in one_by_one]
+    assert [r.step for r in together if r.losses] == [3, 5, 6, 9, 10, 11]
+    for record, expected in zip(together, one_by_one, strict=True):
+        assert record.losses == pytest.approx(expected.losses, rel=1e-6)
+    assert_same_state(straight, options["checkpoint"])
+
+
+def test_the_wait_for_pictures_is_told(options):
+    records = [r for r in run(options, max_iter=6, log_iter=3) if r.losses]
+    assert all(0 < r.input_share < 1 for r in records)
+
+
+@pytest.mark.parametrize(("max_iter", "profiled"), [(1, 1), (3, 2)])
+def test_the_second_step_is_profiled(options, max_iter, profiled):
+    records = run(options, max_iter=max_iter, profile=True, steps_per_call=3, log_iter=3)
+    assert [n for n in notes(records) if n.startswith(f"the profile of step {profiled} is in ")]
+    logs = Path(options["checkpoint"], "logs")
+    assert [p.stat().st_size > 0 for p in logs.glob("plugins/profile/*/*.xplane.pb")] == [True]
+
+
+def test_what_the_machine_does_may_change(options):
+    run(options, max_iter=1)
+    assert [r.step for r in run(options, max_iter=3, device="cpu", steps_per_call=2) if r.losses]
+
+
 def test_with_identity_pairs_too(options, tmp_path):
     records = run(options, max_iter=2, identity_weight=50.0)
     assert all(r.losses["identity"] > 0 for r in records if r.losses)
@@ -253,7 +282,7 @@ def test_tensorboard_and_previews(options, folders):
     tags = set(events.Tags()["tensors"])
     assert tags >= {
         "total", "content", "style/relu1_1", "style/relu2_1", "learning_rate",
-        "val/total", "val/content", "val/style/relu1_1", "content, style, stylized",
+        "input_share", "val/total", "val/content", "val/style/relu1_1", "content, style, stylized",
     }  # fmt: skip
     assert [event.step for event in events.Tensors("total")] == [2, 4]
     previews = sorted(os.listdir(os.path.join(options["checkpoint"], "previews")))

@@ -22,11 +22,17 @@ class AdaINStylizer(FromArguments, keras.Model):
     The output has exactly the content's size: the content is reflected to a multiple of the
     encoder's stride and the result cropped back. Two parts of it stand alone:
 
-        encode_style: style -> statistics              (batch, 2, channels)
-        transfer:     (content, statistics, alpha) -> stylized
+        encode_style:   style -> statistics              (batch, 2, channels)
+        transfer:       (content, statistics, alpha) -> stylized
 
     so that a style is encoded once for many photos, and several styles are blended by a weighted
-    mean of their statistics. Neither loss nor mode is in it: it is what is saved and served.
+    mean of their statistics. The second has two parts again, so that a photo is encoded once for
+    many styles:
+
+        encode_content: content -> features              of the padded content
+        decode:         (content, features, statistics, alpha) -> stylized; of content but the size
+
+    Neither loss nor mode is in it: it is what is saved and served.
 
     Args:
         architecture: `vgg19` or `vgg16`.
@@ -73,12 +79,22 @@ class AdaINStylizer(FromArguments, keras.Model):
         encode_style = keras.Model(
             style, ChannelStatistics(name="statistics")(encoder(style)[layer]), name="encode_style"
         )
-        features = encoder(PadToMultiple(stride, name="pad")(content))[layer]
+        encode_content = keras.Model(
+            content,
+            encoder(PadToMultiple(stride, name="pad")(content))[layer],
+            name="encode_content",
+        )
+        encoded = encode_content.output
+        features = keras.Input(encoded.shape[1:], dtype=encoded.dtype, name="features")
         decoded = decoder(adain(features, statistics, alpha))
-        transfer = keras.Model(
-            {"content": content, "statistics": statistics, "alpha": alpha},
+        given = {"content": content, "statistics": statistics, "alpha": alpha}
+        decode = keras.Model(
+            given | {"features": features},
             ops.clip(CropLike(name="crop")(decoded, content), 0.0, 1.0),
-            name="transfer",
+            name="decode",
+        )
+        transfer = keras.Model(
+            given, decode(given | {"features": encode_content(content)}), name="transfer"
         )
         stylized = transfer({"content": content, "statistics": encode_style(style), "alpha": alpha})
         super().__init__(
@@ -90,6 +106,8 @@ class AdaINStylizer(FromArguments, keras.Model):
         self.decoder = decoder
         self.adain = adain
         self.encode_style = encode_style
+        self.encode_content = encode_content
+        self.decode = decode
         self.transfer = transfer
 
         # === Config ===

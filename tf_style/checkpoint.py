@@ -27,6 +27,7 @@ __all__ = [
     "create",
     "move_aside",
     "newest_state",
+    "newest_step",
     "read_config",
     "read_stylizer",
     "save_state",
@@ -168,6 +169,11 @@ def newest_state(directory: str | Path, shapes: dict) -> tuple[int, dict[str, np
     if fault:
         raise fault
     return None
+
+
+def newest_step(directory: str | Path) -> int:
+    """The step of the newest state, whole or not; 0 if there is none."""
+    return max((step for step, _ in _states(directory)), default=0)
 
 
 def _states(directory) -> list[tuple[int, Path]]:

@@ -8,6 +8,7 @@ from tf_style.options import Options, option, weighted
 __all__ = ["StylizeConfig", "TrainConfig"]
 
 DATA, MODEL, LOSS, OPTIMIZER, RUN = "data", "model", "loss", "optimizer", "run"
+MACHINE = "machine"
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -127,6 +128,23 @@ class TrainConfig(Options):
         0, "Of the initial weights, the order and the crops.", low=0, high=2**32 - 1, group=RUN
     )
 
+    device: str = option(
+        "", "cpu, gpu, or a list such as gpu:0,gpu:1; empty: all GPUs, or the CPU where there is "
+        "none. With TF_CONFIG, of this worker.", group=MACHINE,
+    )  # fmt: skip
+    deterministic: bool = option(
+        False, "Only operations that give the same bits each time, which on a GPU are slower.",
+        group=MACHINE,
+    )  # fmt: skip
+    steps_per_call: int = option(
+        1, "Steps that TensorFlow does without asking Python; more may help a GPU that small "
+        "steps leave idle. Ctrl-C waits for them.", low=1, group=MACHINE,
+    )  # fmt: skip
+    profile: bool = option(
+        False, "Write a profile of the second step, for TensorBoard, into the run's logs.",
+        group=MACHINE,
+    )  # fmt: skip
+
     def __post_init__(self):
         super().__post_init__()
         check_training(self)
@@ -208,6 +226,23 @@ class StylizeConfig(Options):
     precision: str = option(
         "auto", "Of the convolutions; auto: bfloat16 where the processor is fast at it.",
         choices=PRECISIONS, group=LOOK,
+    )  # fmt: skip
+    device: str = option("", "cpu, or a GPU as in gpu:0; empty: a GPU if there is one.", group=LOOK)
+
+    max_memory: float = option(
+        0.0, "GB that a picture may take above the program's own; one that would take more is done "
+        "in tiles, with a scratch file if need be; 0: what the machine has free.", low=0,
+        group=MEMORY,
+    )  # fmt: skip
+    tile_size: int = option(
+        0, "Side in pixels of the tiles, without their halo; 0: no tiles if the picture fits as a "
+        "whole, else the largest that fit.", low=0, group=MEMORY,
+    )  # fmt: skip
+    tile_statistics: str = option(
+        "exact", "Of a transfer network's normalisations, in tiles: exact, as of the whole "
+        "picture; or thumbnail, of a copy of 1024 px: quicker and without a scratch file, but "
+        "another picture (PSNR 21 to 30 dB, of detailed photos of twice that size).",
+        choices=("exact", "thumbnail"), group=MEMORY,
     )  # fmt: skip
 
     out_path: str = option("images/output", "Folder for the results.", group=OUTPUT)

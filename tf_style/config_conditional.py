@@ -119,6 +119,11 @@ class ConditionalConfig(Options):
     progress_gif: str = same(TrainConfig, "progress_gif")
     seed: int = same(TrainConfig, "seed")
 
+    device: str = same(TrainConfig, "device")
+    deterministic: bool = same(TrainConfig, "deterministic")
+    steps_per_call: int = same(TrainConfig, "steps_per_call")
+    profile: bool = same(TrainConfig, "profile")
+
     def __post_init__(self):
         super().__post_init__()
         check_training(self)

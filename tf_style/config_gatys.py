@@ -153,6 +153,7 @@ class GatysConfig(Options):
         "auto", "Of the convolutions; auto: bfloat16 where the processor is fast at it, and from "
         "where that finds no way down any more float32.", choices=PRECISIONS, group=OPTIMIZER,
     )  # fmt: skip
+    device: str = same(StylizeConfig, "device", group=OPTIMIZER)
     seed: int = option(
         0, "Of the noise, and of the Gaussian kernel's features.", low=0, high=2**31 - 1,
         group=OPTIMIZER,
@@ -162,10 +163,7 @@ class GatysConfig(Options):
         0.0, "GB that a picture may take above the program's own; the gradient of one that would "
         "take more is taken by tiles; 0: what the machine has free.", low=0, group=MEMORY,
     )  # fmt: skip
-    tile_size: int = option(
-        0, "Side in pixels of the tiles, without their halo; 0: no tiles if the picture fits as a "
-        "whole, else the largest that fit.", low=0, group=MEMORY,
-    )  # fmt: skip
+    tile_size: int = same(StylizeConfig, "tile_size")
 
     out_path: str = same(StylizeConfig, "out_path")
     out_format: str = same(StylizeConfig, "out_format")

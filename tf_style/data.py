@@ -170,7 +170,7 @@ def pairs(
         Batches of `batch_size / replicas`: two images `(batch, crop_size, crop_size, 3)`, or an
         image and an int32 index `(batch,)`, and a float32 mask `(batch,)`.
     """
-    local = batch_size // pipelines
+    local, ahead = batch_size // pipelines, 2 * replicas // pipelines
     sides = {CONTENT: crop_size, STYLE: style_crop_size or crop_size}
     # As tensors, and bytes: a file's name need not be UTF-8.
     tables = [
@@ -211,7 +211,7 @@ def pairs(
 
     dataset = tf.data.Dataset.range(steps.start * local, steps.stop * local)
     dataset = dataset.map(pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size // replicas, drop_remainder=True).prefetch(2)
+    return dataset.batch(batch_size // replicas, drop_remainder=True).prefetch(ahead)
 
 
 def crop_box(height, width, random, share):

@@ -1,6 +1,6 @@
 """What can go wrong in a way that is worth a sentence of its own."""
 
-__all__ = ["NonFiniteError", "UserError"]
+__all__ = ["NonFiniteError", "UserError", "WorkerLostError"]
 
 
 class UserError(ValueError):
@@ -24,4 +24,14 @@ class NonFiniteError(ArithmeticError):
         >>> raise NonFiniteError("The gradient of `decoder/conv4_1/kernel` is not finite.")
         Traceback (most recent call last):
         tf_style.errors.NonFiniteError: The gradient of `decoder/conv4_1/kernel` is not finite.
+    """
+
+
+class WorkerLostError(ConnectionError):
+    """One of several workers is gone, and the others cannot go on without it.
+
+    Example:
+        >>> raise WorkerLostError("A worker was lost: start the same command on each again.")
+        Traceback (most recent call last):
+        tf_style.errors.WorkerLostError: A worker was lost: start the same command on each again.
     """

@@ -29,11 +29,13 @@ __all__ = [
     "OUT_FORMATS",
     "SUFFIXES",
     "ImageInfo",
+    "as_floats",
     "check_output",
     "encode_image",
     "list_images",
     "probe",
     "read_image",
+    "read_pixels",
     "to_uint8",
     "verify",
     "write_image",
@@ -52,6 +54,9 @@ SUFFIXES = ("bmp", "gif", "jfif", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "ti
 MAX_PIXELS = 178_956_970
 
 OUT_FORMATS = ("jpg", "png", "webp")
+
+# Rows that leave Pillow at once.
+BAND = 256
 
 TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -250,6 +255,29 @@ def read_image(
         >>> read_image(io.BytesIO(data))[0, 0].tolist()
         [1.0, 1.0, 1.0]
     """
+    return as_floats(read_pixels(path, background=background, max_pixels=max_pixels))
+
+
+def read_pixels(
+    path: str | os.PathLike | BinaryIO, *, background: str = "white", max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """What `read_image` gives, before it becomes floats: a quarter of the memory.
+
+    Args:
+        path: As in `read_image`, like all that follow.
+        background: What shows through transparent pixels.
+        max_pixels: Largest accepted width * height.
+
+    Returns:
+        `(height, width, 3)`: uint8, or float32 in [0, 1] of deep grey.
+
+    Raises:
+        UserError: As in `read_image`.
+
+    Example:
+        >>> read_pixels(io.BytesIO(encode_image(np.ones((2, 3, 3)), "png")))[0, 0].tolist()
+        [255, 255, 255]
+    """
     try:
         color = ImageColor.getrgb(background)[:3]
     except (AttributeError, TypeError, ValueError):
@@ -293,8 +321,11 @@ def _pixels(image: Image.Image, color: tuple[int, int, int], notes: list[str]) -
     image = image.convert("RGB")
     if alpha is not None:
         image = Image.composite(image, Image.new("RGB", image.size, color), alpha)
-    pixels = np.array(image, dtype=np.float32)
-    pixels /= 255
+    # By bands: at once it would be there three times.
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, BAND):
+        bottom = min(top + BAND, image.height)
+        pixels[top:bottom] = image.crop((0, top, image.width, bottom))
     return pixels
 
 
@@ -431,6 +462,19 @@ def _converter(data: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | Non
         return None, f"has a colour profile that cannot be used ({error}); sRGB is assumed."
 
 
+def as_floats(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as an image: uint8 divided by 255; what is float already is left as it is.
+
+    Args:
+        pixels: Array of any shape.
+
+    Example:
+        >>> as_floats(np.uint8([255, 0])).tolist()
+        [1.0, 0.0]
+    """
+    return pixels / np.float32(255) if pixels.dtype == np.uint8 else pixels
+
+
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Rounds to 8 bits: rint(255 * clip(x, 0, 1)).
 
@@ -459,7 +503,7 @@ def encode_image(image: np.ndarray, format: str = "png", *, quality: int = 95) -
     """Encodes a picture as the bytes of a file, without metadata.
 
     Args:
-        image: Image `(height, width, 3)`.
+        image: Image `(height, width, 3)`, or the uint8 that `to_uint8` gives of one.
         format: One of `OUT_FORMATS`.
         quality: 1 to 100, for "jpg" (whose colours are not subsampled) and "webp" (whose are).
 
@@ -478,7 +522,10 @@ def encode_image(image: np.ndarray, format: str = "png", *, quality: int = 95) -
     # No optimize=True for JPEG: it saves some 3 % and fails on noise, for which Pillow's buffer is
     # too small. 4:4:4, since brush strokes are fine colour edges, which 4:2:0 smears.
     options = {"jpg": {"quality": quality, "subsampling": 0}, "webp": {"quality": quality}}
-    picture, data = Image.fromarray(to_uint8(as_image(image))), io.BytesIO()
+    image = np.asarray(image)
+    ready = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3
+    pixels = image if ready else to_uint8(as_image(image))
+    picture, data = Image.fromarray(pixels), io.BytesIO()
     try:
         picture.save(data, {"jpg": "JPEG"}.get(format, format), **options.get(format, {}))
     except (OSError, ValueError) as error:
@@ -526,7 +573,8 @@ def write_image(
 
     Args:
         path: File name ending in .jpg, .jpeg, .png or .webp.
-        image: Image `(height, width, 3)`; values outside of [0, 1] are clipped.
+        image: Image `(height, width, 3)`; values outside of [0, 1] are clipped. Or uint8, which
+            is written as it is.
         quality: 1 to 100, for JPEG (not subsampled) and WebP.
         overwrite: Whether an existing file is replaced.
 

@@ -3,6 +3,7 @@
 import difflib
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -15,7 +16,15 @@ from tf_style.images import read_image
 from tf_style.options import weighted
 from tf_style.precision import compute_dtype
 
-__all__ = ["StyleTransfer", "as_image", "check_style", "directory_of", "load"]
+__all__ = [
+    "EncodedContent",
+    "StyleTransfer",
+    "as_image",
+    "check_result",
+    "check_style",
+    "directory_of",
+    "load",
+]
 
 # Method -> what builds its stylizer and names its variables.
 MODULES = {"adain": adain, "conditional": conditional, "predicted": conditional}
@@ -85,23 +94,12 @@ class StyleTransfer:
         self.stylizer = stylizer
         self.styles = tuple(getattr(stylizer, "styles", ()))
         self.takes_alpha = "alpha" in stylizer.transfer.input
-        image = tf.TensorSpec((None, None, None, 3), name="image")
-        style = tf.TensorSpec(stylizer.encode_style.input_shape, name="style")
-        statistics = tf.TensorSpec(stylizer.encode_style.output_shape)
-
-        # One trace for all sizes: with Keras' `predict` memory grows with each new size
-        # (https://github.com/tensorflow/tensorflow/issues/38561).
-        @tf.function(input_signature=[style])
-        def encode_style(style):
-            return stylizer.encode_style(style)
-
-        @tf.function(input_signature=[image, statistics, tf.TensorSpec((None,))])
-        def transfer(content, statistics, alpha):
-            given = {"content": content, "statistics": statistics, "alpha": alpha}
-            return stylizer.transfer({name: given[name] for name in stylizer.transfer.input})
-
-        self._encode_style = encode_style
-        self._transfer = transfer
+        self._encode_style = _traced(stylizer.encode_style)
+        # A network whose style acts from the first layer on has no features to keep.
+        encode_content = getattr(stylizer, "encode_content", None)
+        self._encode_content = _traced(encode_content) if encode_content else None
+        decode = stylizer.decode if encode_content else stylizer.transfer
+        self._decode, self._taken = _traced(decode), tuple(decode.input)
 
     def __call__(
         self,
@@ -160,6 +158,23 @@ class StyleTransfer:
         self, content: np.ndarray | str | Path, statistics: np.ndarray, alpha: float = 1.0
     ) -> np.ndarray:
         """Stylise one picture with statistics from `encode_style`."""
+        self.check_alpha(alpha)
+        content = as_image(content, "content")
+        if alpha < 1 and not self.takes_alpha:
+            # The photo as its own style is what weakens another.
+            statistics = adain.blend(
+                np.stack([statistics, self.encode_style(content)]), [alpha, 1 - alpha]
+            )
+        stylized = self.decode(self.encode_content(content[None]), statistics[None], alpha)[0]
+        check_result(stylized, content)
+        return stylized
+
+    def check_alpha(self, alpha: float) -> None:
+        """Refuse a strength that is none, or that this model does not have.
+
+        Raises:
+            UserError: It says which.
+        """
         if not 0 <= alpha <= 1:
             raise UserError(f"`alpha` must be between 0 and 1. Received: alpha={alpha}")
         if alpha < 1 and self.styles:
@@ -167,15 +182,62 @@ class StyleTransfer:
                 "The styles of a table have no strength: `alpha` must be 1; mix in another style. "
                 f"Received: alpha={alpha}"
             )
-        content = as_image(content, "content")
-        if alpha < 1 and not self.takes_alpha:
-            # The photo as its own style is what weakens another.
-            statistics = adain.blend(
-                np.stack([statistics, self.encode_style(content)]), [alpha, 1 - alpha]
-            )
-        stylized = self._transfer(content[None], statistics[None], np.float32([alpha])).numpy()[0]
-        _check_result(stylized, content)
-        return stylized
+
+    def encode_content(self, contents: np.ndarray) -> "EncodedContent":
+        """What is the same for every style of some photos of one size, to be used for many styles.
+
+        Args:
+            contents: Images `(batch, height, width, 3)`, float32 in [0, 1].
+
+        Example:
+            >>> stylize = load("adain")
+            >>> photos, styles = np.ones((2, 32, 48, 3), "float32"), np.ones((2, 2, 512), "float32")
+            >>> stylize.decode(stylize.encode_content(photos), styles).shape
+            (2, 32, 48, 3)
+        """
+        features = self._encode_content(contents) if self._encode_content else None
+        return EncodedContent(contents, features)
+
+    def decode(
+        self, encoded: "EncodedContent", statistics: np.ndarray, alpha: float = 1.0
+    ) -> np.ndarray:
+        """Stylise photos of one size, each in a style; neither arguments nor results are checked.
+
+        Args:
+            encoded: From `encode_content`.
+            statistics: From `encode_style`, one for each photo.
+            alpha: Strength in [0, 1]; of models that take one.
+
+        Returns:
+            Images `(batch, height, width, 3)`, float32 in [0, 1].
+        """
+        given = {
+            "content": encoded.images,
+            "features": encoded.features,
+            "statistics": statistics,
+            "alpha": np.full(len(statistics), alpha, "float32"),
+        }
+        return self._decode({name: given[name] for name in self._taken}).numpy()
+
+
+class EncodedContent(NamedTuple):
+    """Photos of one size, ready for any style.
+
+    Attributes:
+        images: `(batch, height, width, 3)`, float32 in [0, 1].
+        features: What the encoder makes of them, where the network has one.
+    """
+
+    images: np.ndarray
+    features: tf.Tensor | None
+
+
+def _traced(model: keras.Model):
+    """A model as one graph for all sizes: with Keras' `predict` memory grows with each new size
+    (https://github.com/tensorflow/tensorflow/issues/38561).
+    """
+    specs = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), model.input)
+    return tf.function(model, input_signature=[specs], autograph=False)
 
 
 def check_style(name: str, known: tuple[str, ...]) -> None:
@@ -231,7 +293,12 @@ def as_image(image: np.ndarray | str | Path, what: str) -> np.ndarray:
     return image.astype("float32", copy=False)
 
 
-def _check_result(stylized: np.ndarray, content: np.ndarray) -> None:
+def check_result(stylized: np.ndarray, content: np.ndarray) -> None:
+    """Refuse a result that is none.
+
+    Raises:
+        NonFiniteError: It has NaN or infinity, or is one flat colour of a photo that is not.
+    """
     if not np.isfinite(stylized).all():
         raise NonFiniteError(
             "The network gave NaN or infinity, so nothing is written; try --precision float32, "

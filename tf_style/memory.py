@@ -1,16 +1,33 @@
 """How much memory a picture will take, and whether the machine has it."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from tf_style.errors import UserError
 
-__all__ = ["BYTES_PER_PIXEL", "allowed_memory", "available_memory", "check_memory"]
+__all__ = [
+    "BYTES_PER_PIXEL",
+    "TilePlan",
+    "allowed_memory",
+    "available_memory",
+    "check_memory",
+    "plan_tiles",
+    "untiled_bytes",
+]
 
 # Peak of encoder, AdaIN and decoder above the libraries' own: 790 to 1045 bytes a pixel from 256 to
 # 2048 px, with either precision, by benchmarks/memory.py.
 BYTES_PER_PIXEL = 1100
 BASE_BYTES = 200 * 2**20
+
+# Sides of a tile, from best to last: a halo of 32 px around 1024 costs an eighth more, around 128
+# more than twice as much.
+TILES = (1024, 512, 256, 128)
+
+# Of a whole picture: photo and result in 8 bits, and while it is written Pillow's copy, of 4 bytes,
+# and the file. A photo that was resized or cropped is of float32.
+PIXELS, WRITING, FLOATS = 6, 13, 9
 
 # Linux tells a container's limit, what it uses, and how much of that are files it would let go.
 CONTROL_GROUPS = (
@@ -65,19 +82,32 @@ def allowed_memory(max_memory: float = 0.0) -> int:
     return int(min(available_memory(), max_memory * 1e9 or math.inf))
 
 
+def untiled_bytes(height: int, width: int, bytes_per_pixel: int = BYTES_PER_PIXEL) -> int:
+    """The memory that a picture takes as a whole: BASE_BYTES + bytes_per_pixel * height * width.
+
+    Args:
+        height: As the network will see it.
+        width: Likewise.
+        bytes_per_pixel: Of the method.
+
+    Example:
+        >>> untiled_bytes(1000, 1000)
+        1309715200
+    """
+    return BASE_BYTES + bytes_per_pixel * height * width
+
+
 def check_memory(
     height: int,
     width: int,
     what: str,
     option: str = "content_size",
     bytes_per_pixel: int = BYTES_PER_PIXEL,
-    fixed_bytes: int = 0,
     max_memory: float = 0.0,
+    fixed_bytes: int = 0,
     how: str = "",
 ) -> str:
-    """One sentence on the memory that a picture of this size takes.
-
-        bytes = BASE_BYTES + fixed_bytes + bytes_per_pixel * height * width
+    """One sentence on the memory that a picture of this size takes: `untiled_bytes` and fixed ones.
 
     Args:
         height: As the network will see it.
@@ -86,8 +116,8 @@ def check_memory(
         option: Which option makes it smaller: `content_size`, of the longer side, or
             `style_size`, of the shorter.
         bytes_per_pixel: Of the method.
-        fixed_bytes: Of the method, for pictures of any size.
         max_memory: As in `allowed_memory`.
+        fixed_bytes: Of the method, for pictures of any size.
         how: The method, for the sentence: " in tiles of 512 px".
 
     Raises:
@@ -97,8 +127,9 @@ def check_memory(
         >>> check_memory(1000, 1000, "photo.jpg")
         'the largest picture, photo.jpg at 1000x1000, will take about 1.3 GB of memory'
     """
-    needed = BASE_BYTES + fixed_bytes + bytes_per_pixel * height * width
-    available, what = allowed_memory(max_memory), f"{what} at {width}x{height}{how}"
+    needed = untiled_bytes(height, width, bytes_per_pixel) + fixed_bytes
+    available = allowed_memory(max_memory)
+    what = f"{what} at {width}x{height}{how}"
     if needed > available:
         left = max(available - BASE_BYTES - fixed_bytes, 0)
         scale = (left / bytes_per_pixel / (height * width)) ** 0.5
@@ -112,6 +143,75 @@ def check_memory(
             f"{_limit(available, max_memory)}: {way_out}."
         )
     return f"the largest picture, {what}, will take about {needed / 1e9:.1f} GB of memory"
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """How a picture is done in tiles.
+
+    Attributes:
+        tile: Side of a tile, without its halo.
+        spilled: Whether what is kept between the passes lies in a scratch file.
+        memory: Bytes that it takes above the program's own.
+        scratch: Bytes that are kept between the passes, in memory or in the file.
+    """
+
+    tile: int
+    spilled: bool
+    memory: int
+    scratch: int
+
+
+def plan_tiles(
+    height: int,
+    width: int,
+    what: str,
+    halo: int,
+    scratch: int,
+    *,
+    tile: int = 0,
+    source_pixels: int = 0,
+    max_memory: float = 0.0,
+) -> TilePlan:
+    """The largest tiles that fit into memory, with what is kept between the passes if that fits.
+
+        bytes = BASE_BYTES + max(PIXELS * height * width + BYTES_PER_PIXEL * (tile + 2 * halo)**2,
+                                 WRITING * height * width)
+
+    Args:
+        height: As the network will see it.
+        width: Likewise.
+        what: The picture, for the sentence.
+        halo: Pixels around a tile that are computed besides.
+        scratch: Bytes that are kept between the passes.
+        tile: Side of a tile that is asked for; 0: the largest that fits.
+        source_pixels: Of the photo before it was resized or cropped; 0 if it was neither.
+        max_memory: As in `allowed_memory`.
+
+    Raises:
+        UserError: Even the smallest do not fit.
+
+    Example:
+        >>> plan = plan_tiles(2000, 3000, "photo.jpg", 32, 192_000_000, max_memory=1.0)
+        >>> plan.tile, plan.spilled
+        (512, False)
+    """
+    allowed, pixels = allowed_memory(max_memory), height * width
+    more = FLOATS if source_pixels else 0
+    # Resizing takes the photo as float32 twice.
+    apart = max((WRITING + more) * pixels, 3 * FLOATS * source_pixels)
+    for side in (tile,) if tile else TILES:
+        window = min(side + 2 * halo, height) * min(side + 2 * halo, width)
+        at_work = (PIXELS + more) * pixels + BYTES_PER_PIXEL * window
+        for spilled in (False, True):
+            memory = BASE_BYTES + max(at_work + scratch * (not spilled), apart)
+            if memory <= allowed:
+                return TilePlan(side, spilled, memory, scratch)
+    way_out = "give a smaller --content-size" + ", or --tile-size 0" * bool(tile)
+    raise UserError(
+        f"{what} at {width}x{height} would take about {memory / 1e9:.1f} GB of memory in tiles of "
+        f"{side} px, and {_limit(allowed, max_memory)}: {way_out}."
+    )
 
 
 def _limit(allowed: int, max_memory: float) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tf_style import devices
 from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import layers_up_to
 from tf_style.errors import NonFiniteError, UserError
@@ -79,6 +80,7 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
     Raises:
         UserError: Something the user can mend, before any work.
     """
+    devices.choose_one(config.device)
     contents, styles = (pictures_of(config, name) for name in ("content_path", "style_path"))
     if config.style_weights:
         check_count(config.style_weights, styles)

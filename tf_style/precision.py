@@ -36,7 +36,7 @@ def cpu_threads() -> int:
 def _multiplies_bfloat16() -> bool:
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(d.get("compute_capability", (0,))[0] >= 8 for d in details)

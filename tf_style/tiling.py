@@ -1,16 +1,21 @@
-"""Tiles: a picture of any size as windows that overlap, and which part of each is kept.
+"""Tiles: a picture of any size as windows that overlap, and what is gathered from them.
 
 A convolution at a window's edge sees the window's own reflection instead of the neighbours, so a
 margin of what comes out is wrong, and is cut away: the halo. Where a window's edge is the
 picture's, the reflection is the network's own, and nothing is cut.
+
+Statistics of the whole are merged from those of the cores: `Moments`.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
-__all__ = ["Box", "Tile", "reach", "tile_grid"]
+from tf_style.ops import EPSILON, position_mean
+
+__all__ = ["Box", "Moments", "Tile", "reach", "rounded_up", "tile_grid"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,15 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         """What cuts it out of an array whose first axes are rows and columns."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def of(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """That part of `(batch, height, width, channels)`."""
+        return x[:, self.top : self.bottom, self.left : self.right]
+
+    def grown(self, margin: int, height: int, width: int) -> "Box":
+        """With a margin on all sides that ends where the picture ends."""
+        top, left = max(self.top - margin, 0), max(self.left - margin, 0)
+        return Box(top, left, min(self.bottom + margin, height), min(self.right + margin, width))
 
     def within(self, other: "Box") -> "Box":
         """The same place as another box counts it, from its own corner."""
@@ -115,12 +129,12 @@ def tile_grid(height: int, width: int, tile: int, halo: int = 0, multiple: int =
 
 def _spans(size, tile, halo, multiple):
     """Begin and end of every core and its window along one side."""
-    tile, halo = _rounded_up(tile, multiple), _rounded_up(halo, multiple)
+    tile, halo = rounded_up(tile, multiple), rounded_up(halo, multiple)
     # Shared out evenly: tiles of one size waste least.
     between = max(size - 2 * halo, 1)
-    step = _rounded_up(-(-between // -(-between // tile)), multiple)
+    step = rounded_up(-(-between // -(-between // tile)), multiple)
     count, window = -(-between // step), step + 2 * halo
-    starts = [i * step for i in range(count - 1)] + [_rounded_up(max(size - window, 0), multiple)]
+    starts = [i * step for i in range(count - 1)] + [rounded_up(max(size - window, 0), multiple)]
     edges = [0, *(start + halo for start in starts[1:]), size]
     return [
         ((edges[i], edges[i + 1]), (start, min(start + window, size)))
@@ -128,7 +142,13 @@ def _spans(size, tile, halo, multiple):
     ]
 
 
-def _rounded_up(number, multiple):
+def rounded_up(number: int, multiple: int) -> int:
+    """The next multiple.
+
+    Example:
+        >>> rounded_up(17, 8), rounded_up(16, 8)
+        (24, 16)
+    """
     return -(-number // multiple) * multiple
 
 
@@ -161,3 +181,57 @@ def reach(layers: Iterable[keras.layers.Layer]) -> int:
         elif isinstance(layer, keras.layers.UpSampling2D):
             depth *= layer.size[0]
     return depth
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and squared deviations of every channel, of some positions of a picture.
+
+    Those of a whole are merged from its parts', in float64 (Chan et al. 1979):
+
+        n       = n_a + n_b,  d = mean_b - mean_a
+        mean    = mean_a + d * n_b / n
+        squares = squares_a + squares_b + d**2 * n_a * n_b / n
+
+    Attributes:
+        count: Positions; by default none.
+        mean: `(channels,)`.
+        squares: `(channels,)`, sum{ (x - mean)**2 }.
+
+    Example:
+        >>> parts = [Moments.of(np.full((1, 2, 2, 1), value, "float32")) for value in (0, 2)]
+        >>> whole = parts[0].merged(parts[1])
+        >>> whole.count, whole.mean.item(), whole.squares.item()
+        (8, 1.0, 8.0)
+
+    Reference: http://i.stanford.edu/pub/cstr/reports/cs/tr/79/773/CS-TR-79-773.pdf
+    """
+
+    count: int = 0
+    mean: np.ndarray | float = 0.0
+    squares: np.ndarray | float = 0.0
+
+    @classmethod
+    def of(cls, features: keras.KerasTensor) -> "Moments":
+        """Of features `(1, height, width, channels)`."""
+        features = keras.ops.cast(features, "float32")
+        _, height, width, _ = features.shape
+        mean = position_mean(features)
+        variance = position_mean(keras.ops.square(features - mean[:, None, None]))
+        count, mean, variance = height * width, np.float64(mean[0]), np.float64(variance[0])
+        return cls(count, mean, count * variance)
+
+    def merged(self, other: "Moments") -> "Moments":
+        """Of the positions of both."""
+        count = self.count + other.count
+        step = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + step * (other.count / count),
+            self.squares + other.squares + step**2 * (self.count * other.count / count),
+        )
+
+    def statistics(self) -> np.ndarray:
+        """What `ChannelStatistics` gives of the whole, `(1, 2, channels)`, float32."""
+        std = np.sqrt(self.squares / self.count + EPSILON)
+        return np.float32([[self.mean, std]])

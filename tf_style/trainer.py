@@ -74,6 +74,7 @@ class Trainer:
         stored: Those that a checkpoint stores of the stylizer, by name.
         variables: All that a state must hold, by name.
         by_index: Whether a batch has the indices of its styles, not their pictures.
+        loss_names: What a step tells, once it has been traced.
     """
 
     by_index = False
@@ -130,42 +131,85 @@ class Trainer:
     @functools.cached_property
     def step(self):
         """The compiled training step: a batch -> losses and, by name, what was not finite."""
-        variables = self.moved
-        share = 1.0 / self.config.batch_size
+        return tf.function(lambda batch: self._told(self._update(batch)), autograph=False)
 
-        def gradients(content, style, identity):
-            with tf.GradientTape() as tape:
-                losses = {
-                    name: ops.sum(loss) * share
-                    for name, loss in self.losses(content, style, identity).items()
-                }
-                total = sum(losses.values())
-            grads = tape.gradient(total, variables)
-            faults = [
-                tf.reduce_sum(tf.cast(~tf.math.is_finite(x), tf.int32))
-                for x in (*losses.values(), *grads)
-            ]
-            return losses | {"total": total}, grads, tf.stack(faults)
+    @functools.cached_property
+    def steps(self):
+        """Several steps, compiled: an iterator of batches and a count -> what each step told.
 
-        def apply(grads):
-            self.optimizer.apply_gradients(zip(grads, variables, strict=True))
+        As of `step`, with the count in front of every shape; and the seconds in which all of them
+        waited for their batches, NaN with `deterministic`: then graphs have no clock.
+        """
+
+        def clock():
+            return (
+                tf.constant(math.nan, tf.float64) if self.config.deterministic else tf.timestamp()
+            )
 
         # Without AutoGraph, which cannot read this source on Python 3.13.
         @tf.function(autograph=False)
-        def step(batch):
-            losses, grads, faults = self.strategy.run(gradients, args=batch)
-            losses = {k: self.strategy.reduce("SUM", x, axis=None) for k, x in losses.items()}
-            faults = self.strategy.reduce("SUM", faults, axis=None)
+        def steps(batches, count):
+            def body(i, reports, waited):
+                began = clock()
+                with tf.control_dependencies([began]):
+                    batch = next(batches)
+                local = [self.strategy.experimental_local_results(x)[0] for x in batch]
+                with tf.control_dependencies(local):
+                    waited += clock() - began
+                return i + 1, reports.write(i, self._update(batch)), waited
 
-            def update():
-                self.strategy.run(apply, args=(grads,))
-                return True
+            reports = tf.TensorArray(tf.float32, count)
+            start = (0, reports, tf.constant(0.0, tf.float64))
+            # One after the other, or the wait for a batch would lie within the step before.
+            _, reports, waited = tf.while_loop(
+                lambda i, *_: i < count, body, start, parallel_iterations=1
+            )
+            return *self._told(reports.stack()), waited
 
-            # A bad update is not applied: what is saved next is the last good state.
-            tf.cond(tf.reduce_all(faults == 0), update, lambda: False)
-            return losses, faults
+        return steps
 
-        return step
+    def _update(self, batch):
+        """One step on all replicas; what it tells is a vector, so that it is summed at once."""
+        report, grads = self.strategy.run(self._gradients, args=batch)
+        report = self.strategy.reduce("SUM", report, axis=None)
+        _, faults = self._told(report)
+
+        def update():
+            self.strategy.run(self._apply, args=(grads,))
+            return True
+
+        # A bad update is not applied: what is saved next is the last good state.
+        tf.cond(tf.reduce_all(faults == 0), update, lambda: False)
+        return report
+
+    def _gradients(self, content, style, identity):
+        """A replica's part of the losses and of their gradients, which add up to the batch's."""
+        share = 1.0 / self.config.batch_size
+        # The encoder does not move: nothing is kept of what it alone computes.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in self.moved])
+            losses = {
+                name: ops.sum(loss) * share
+                for name, loss in self.losses(content, style, identity).items()
+            }
+            total = sum(losses.values())
+        grads = tape.gradient(total, [v.value for v in self.moved])
+        faults = [
+            tf.reduce_sum(tf.cast(~tf.math.is_finite(x), tf.float32))
+            for x in (*losses.values(), *grads)
+        ]
+        self.loss_names = [*losses, "total"]
+        return tf.stack([*losses.values(), total, *faults]), grads
+
+    def _apply(self, grads):
+        # Which sums them over the replicas.
+        self.optimizer.apply_gradients(zip(grads, self.moved, strict=True))
+
+    def _told(self, report):
+        """Losses by name, and the faults, of one step's vector or of several."""
+        count = len(self.loss_names)
+        losses = dict(zip(self.loss_names, tf.unstack(report[..., :count], axis=-1), strict=True))
+        return losses, report[..., count:]
 
     def tensors(self, loss_names: list[str]) -> list[str]:
         """What each of the step's `faults` counts, in their order."""
@@ -239,14 +283,14 @@ class AdaINTrainer(Trainer):
         """Weighted losses of a batch, each `(batch,)`, by name."""
         c = self.config
         batch = ops.shape(content)[0]
-        both = self.encoder(ops.concatenate([content, style]))
+        both = self.encoder(ops.concatenate([content, style]), training=True)
         both = {layer: ops.stop_gradient(x) for layer, x in both.items()}
         target_style = style_of({k: x[batch:] for k, x in both.items()}, c.style_layers)
         statistics = ChannelStatistics()(both[c.content_layer][batch:])
         target = self.stylizer.adain(both[c.content_layer][:batch], statistics, ops.ones(batch))
 
-        stylized = self.decoder(target)
-        features = self.encoder(stylized)
+        stylized = self.decoder(target, training=True)
+        features = self.encoder(stylized, training=True)
         found_style = style_of(features, c.style_layers)
         losses = {"content": c.content_weight * content_loss(features[c.content_layer], target)}
         for layer in c.style_layers:

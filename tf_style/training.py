@@ -6,8 +6,11 @@ MultiWorkerMirroredStrategy with two workers (https://github.com/keras-team/kera
 
 import dataclasses
 import functools
+import importlib.util
+import json
 import platform
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +19,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_style import checkpoint, data
+from tf_style import checkpoint, data, devices
 from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
-from tf_style.errors import NonFiniteError, UserError
+from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.film import check_film, write_film
 from tf_style.images import list_images, read_image, write_image
 from tf_style.layout import center_crop, fit_shorter, grid
@@ -42,7 +45,14 @@ VALIDATION_PAIRS = 40
 FREE = {
     "checkpoint", "overwrite", "save_iter", "log_iter", "preview_iter", "content_path",
     "style_path", "val_content_path", "val_style_path", "allow_changed_data", "progress_gif",
+    "device", "deterministic", "steps_per_call", "profile",
 }  # fmt: skip
+
+# What TensorFlow raises in a worker when another is gone, by the moment at which it finds out.
+LOST = (
+    tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError, tf.errors.UnavailableError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,8 @@ class Progress:
         losses: Means since the last record, weighted as in the total.
         seconds_per_step: Since the last record.
         images_per_second: Pairs, over all devices.
+        input_share: Of the time, in which this worker waited for its next batch; NaN with
+            `deterministic`.
         learning_rate: Of the next step.
         note: One sentence on what happened, or empty.
     """
@@ -64,6 +76,7 @@ class Progress:
     losses: dict[str, float]
     seconds_per_step: float = 0.0
     images_per_second: float = 0.0
+    input_share: float = 0.0
     learning_rate: float = 0.0
     note: str = ""
 
@@ -75,9 +88,14 @@ def train(
 ) -> Iterator[Progress]:
     """Train a stylizer from a config, resuming where its checkpoint directory stands.
 
+    On the devices that the config names, or under the strategy whose scope is entered. Where
+    TF_CONFIG names several workers, each calls this alike, with one and the same checkpoint
+    directory on a disk that all of them see; the first of them writes.
+
     Args:
         config: All of it; written beside the checkpoint.
-        should_stop: Asked before every step; once true, the state is saved and the run ends.
+        should_stop: Asked after every step; once true, the state is saved and the run ends.
+            Several workers ask one another every `log_iter` steps, and stop together.
         on_scan: Called with `content` or `style`, the number of files looked at and their total.
 
     Yields:
@@ -86,10 +104,26 @@ def train(
     Raises:
         UserError: Something the user can mend, before anything is written.
         NonFiniteError: A loss or gradient is NaN or infinite; the last good state stands.
+        WorkerLostError: Another worker is gone.
     """
-    run = _Run(config, on_scan)
-    yield from run.notes
-    yield from run.steps(should_stop)
+    try:
+        run = _Run(config, on_scan)
+        yield from run.notes
+        yield from run.steps(should_stop)
+    except LOST as error:
+        if devices.worker_count(devices.strategy_for(config.device)) == 1:
+            raise
+        step = checkpoint.newest_step(directory_of(config))
+        raise WorkerLostError(
+            f"A worker was lost: start the same command on each again; it resumes at step {step}."
+        ) from error
+
+
+def directory_of(config: TrainConfig) -> Path:
+    """Where a training is kept: an added style's is a run of its own within the model's."""
+    added = getattr(config, "add_style", "")
+    directory = Path(config.checkpoint)
+    return directory / "added" / Path(added).stem if added else directory
 
 
 class _Run:
@@ -97,21 +131,22 @@ class _Run:
 
     def __init__(self, config, on_scan):
         self.config = config
-        self.directory = Path(config.checkpoint)
+        self.directory = directory_of(config)
         self.added = getattr(config, "add_style", "")
-        if self.added:
-            # A run of its own, whose end changes the model that it adds to.
-            self.directory = self.directory / "added" / Path(self.added).stem
-        self.strategy = tf.distribute.get_strategy()
         self.notes = []
         self.start = 0
+        folders = self._folders()
+        self.strategy = devices.strategy_for(config.device)
+        self.workers = devices.worker_count(self.strategy)
+        self.writes = devices.is_chief(self.strategy)
+        if config.deterministic:
+            devices.make_deterministic()
         replicas = self.strategy.num_replicas_in_sync
         if config.batch_size % replicas:
             raise UserError(
                 f"`batch_size` must be a multiple of the {replicas} devices. "
                 f"Received: {config.batch_size}"
             )
-        folders = self._folders()
         fresh = config.overwrite or not (self.directory / "config.json").exists()
         if config.progress_gif:
             check_film(config.progress_gif, overwrite=config.overwrite or not fresh)
@@ -120,7 +155,8 @@ class _Run:
             check_options(self.old.get("training", {}), config)
         # Before the scan, which may take minutes.
         make = TRAINERS[config.method]
-        self.trainer: Trainer = make(config, self.old and self.old["model"]["factors"])
+        with self.strategy.scope():
+            self.trainer: Trainer = make(config, self.old and self.old["model"]["factors"])
         self.pictures = {}
         for name, path in folders.items():
             # Of a table every painting is a style: none may be left out.
@@ -148,7 +184,7 @@ class _Run:
     # --- The directory ---
 
     def _open(self):
-        """Make the directory, or go on from what it holds."""
+        """Make the directory, or go on from what it holds; only one worker writes."""
         c = self.config
         record = {
             "method": c.method,
@@ -164,25 +200,40 @@ class _Run:
                 "keras": keras.__version__,
                 "numpy": np.__version__,
                 "threads": cpu_threads(),
+                "replicas": self.strategy.num_replicas_in_sync,
             },
         }
-        if self.old is None:
-            arrays = self.trainer.stylizer_arrays()
-            aside = checkpoint.create(self.directory, record, arrays, overwrite=c.overwrite)
-            if aside:
-                self._note(f"the old run was moved to {aside}")
-        else:
+        if self.old:
             self._check_styles()
             for sentence in check_surroundings(self.old, record):
                 self._note(sentence)
             self._resume()
+        # Nobody writes before all have read.
+        self._agree(record)
+        if self.writes and self.old:
             checkpoint.write_config(self.directory, record)
+        elif self.writes:
+            arrays = self.trainer.stylizer_arrays()
+            aside = checkpoint.create(self.directory, record, arrays, overwrite=c.overwrite)
+            if aside:
+                self._note(f"the old run was moved to {aside}")
         for name, found in self.pictures.items():
             self._note(f"{name}: {len(found.paths)} pictures, {len(found.bad)} left out")
         bad = [line for found in self.pictures.values() for line in found.bad]
-        if bad:
+        if bad and self.writes:
             file = checkpoint.write_left_out(self.directory, bad)
             self._note(f"why pictures were left out stands in {file}")
+
+    def _agree(self, record):
+        """All workers begin at the same step, with the same options and pictures."""
+        options = {k: v for k, v in record["training"].items() if k not in FREE}
+        told = json.dumps([self.start, options, record["data"]]).encode()
+        if len(set(devices.everyone(self.strategy, zlib.crc32(told)))) > 1:
+            raise UserError(
+                "The workers do not see the same: give each the same command, the same pictures, "
+                f"and one --checkpoint on a disk that all of them see. Here: step {self.start} of "
+                f"{self.directory.resolve()}"
+            )
 
     def _resume(self):
         shapes = {name: tuple(v.shape) for name, v in self.trainer.variables.items()}
@@ -202,6 +253,8 @@ class _Run:
             )
 
     def _save(self, step):
+        if not self.writes:
+            return
         checkpoint.save_state(self.directory, step, self.trainer.state())
         checkpoint.write_stylizer(self.directory, self.trainer.stylizer_arrays())
         if self.added and step == self.config.max_iter:
@@ -235,48 +288,95 @@ class _Run:
 
     def steps(self, should_stop):
         """Do the steps that are left."""
-        c = self.config
-        if self.start >= c.max_iter:
+        c, step = self.config, self.start
+        if step >= c.max_iter:
             self._note(f"all {c.max_iter} steps are done")
             yield self.notes[-1]
             return
-        writer = tf.summary.create_file_writer(str(self.directory / "logs"))
+        writer = self._writer()
+        batches = iter(self._batches())
         # Device tensors: the host waits for the device only when it reads them.
-        waiting, since = [], time.monotonic()
-        for step, batch in enumerate(self._batches(), self.start + 1):
-            waiting.append(self.trainer.step(batch))
-            ends = step == c.max_iter or should_stop()
+        waiting, since, ends = [], time.monotonic(), False
+        while not ends:
+            count = self._steps_at_once(step)
+            if self._profiles(step):
+                tf.profiler.experimental.start(str(self.directory / "logs"))
+            waiting.append(self.trainer.steps(batches, tf.constant(count)))
+            step += count
+            if self._profiles(step - count):
+                self._read(waiting, step)
+                tf.profiler.experimental.stop()
+                yield Progress(step, c.max_iter, {}, note=_how_to_see(step, self.directory))
+            ends = step == c.max_iter or self._asked_to_stop(step, should_stop)
             saves = ends or step % c.save_iter == 0
             previews = c.preview_iter and (step % c.preview_iter == 0 or step == c.max_iter)
             if saves or previews or step % c.log_iter == 0:
-                means = self._read(waiting, step)
-                seconds = (time.monotonic() - since) / len(waiting)
+                means, done, waited = self._read(waiting, step)
+                passed = time.monotonic() - since
                 rate = float(self.trainer.optimizer.learning_rate)
-                _write_scalars(writer, step, means | {"learning_rate": rate})
-                yield Progress(step, c.max_iter, means, seconds, c.batch_size / seconds, rate)
+                told = {"learning_rate": rate, "input_share": waited / passed}
+                _write_scalars(writer, step, means | told)
+                seconds = passed / done
+                yield Progress(
+                    step, c.max_iter, means, seconds, c.batch_size / seconds, waited / passed, rate
+                )
                 if saves:
                     self._save(step)
-                if previews:
+                if previews and self.writes:
                     yield from self._look(writer, step)
                 waiting, since = [], time.monotonic()
-            if ends:
-                break
         writer.close()
+        # No worker leaves while another still needs it, or writes.
+        devices.everyone(self.strategy, step)
         if step < c.max_iter:
             yield Progress(step, c.max_iter, {}, note=f"stopped; step {step} is saved")
 
+    def _writer(self):
+        """Of TensorBoard's logs, which a worker that does not write has not."""
+        if not self.writes:
+            return tf.summary.create_noop_writer()
+        return tf.summary.create_file_writer(str(self.directory / "logs"))
+
+    def _steps_at_once(self, step):
+        """How many steps may be done before there is something else to do."""
+        c = self.config
+        ends = [c.max_iter, step + c.steps_per_call]
+        every = (c.save_iter, c.log_iter, c.preview_iter)
+        ends += [step - step % n + n for n in every if n]
+        if c.profile:
+            ends += [n for n in (self.start + 1, self.start + 2) if n > step]
+        return min(ends) - step
+
+    def _profiles(self, step):
+        """Whether the next step is the one to profile: the second, as the first is compiled."""
+        c = self.config
+        return c.profile and self.writes and step == min(self.start + 1, c.max_iter - 1)
+
+    def _asked_to_stop(self, step, should_stop):
+        """Several workers ask one another only where the host waits for the devices anyway."""
+        if self.workers == 1:
+            return should_stop()
+        if step % self.config.log_iter:
+            return False
+        return any(devices.everyone(self.strategy, int(should_stop())))
+
     def _read(self, waiting, step):
-        """The mean losses of some steps, once all are known to be finite."""
-        for i, (losses, faults) in enumerate(waiting):
-            bad = np.flatnonzero(faults.numpy())
-            if bad.size:
-                tensor = self.trainer.tensors([name for name in losses if name != "total"])[bad[0]]
-                raise NonFiniteError(
-                    f"At step {step - len(waiting) + 1 + i} {tensor} is not finite; the update "
-                    "was not made and the last saved state stands. Lower --learning-rate, or use "
-                    "--precision float32."
-                )
-        return {name: float(np.mean([float(x[name]) for x, _ in waiting])) for name in losses}
+        """Mean losses of some steps, all of them finite; their number, and seconds of waiting."""
+        losses = {
+            name: np.concatenate([told[name].numpy() for told, _, _ in waiting])
+            for name in waiting[0][0]
+        }
+        faults = np.concatenate([faults.numpy() for _, faults, _ in waiting])
+        if faults.any():
+            which, tensor = np.argwhere(faults)[0]
+            names = self.trainer.tensors([name for name in losses if name != "total"])
+            raise NonFiniteError(
+                f"At step {step - len(faults) + 1 + which} {names[tensor]} is not finite; the "
+                "update was not made and the last saved state stands. Lower --learning-rate, or "
+                "use --precision float32."
+            )
+        means = {name: float(np.mean(values)) for name, values in losses.items()}
+        return means, len(faults), sum(float(waited) for _, _, waited in waiting)
 
     # --- Looking at what has been learnt ---
 
@@ -394,6 +494,14 @@ def _spread(paths: tuple, count: int) -> list:
     if len(paths) <= count:
         return [paths[i % len(paths)] for i in range(count)]
     return [paths[i * len(paths) // count] for i in range(count)]
+
+
+def _how_to_see(step: int, directory: Path) -> str:
+    """Where a profile is, and what shows it."""
+    sentence = f"the profile of step {step} is in {directory / 'logs'}"
+    if not any(map(importlib.util.find_spec, ("xprof", "tensorboard_plugin_profile"))):
+        sentence += "; for TensorBoard to show it, pip install xprof"
+    return sentence
 
 
 def _write_scalars(writer, step: int, values: dict[str, float]) -> None:

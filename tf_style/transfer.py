@@ -1,5 +1,7 @@
 """The transfer network: a photo in, a picture out, the style in scales and shifts from outside."""
 
+from dataclasses import dataclass
+
 import keras
 from keras import ops
 
@@ -7,10 +9,75 @@ from tf_style.encoder import check_options
 from tf_style.functional import FromArguments
 from tf_style.layers import ConditionalInstanceNorm, CropLike, PadToMultiple, ReflectionPadding2D
 
-__all__ = ["TransferNetwork"]
+__all__ = ["STRIDE", "Step", "TransferNetwork", "steps_of"]
 
 # Of the two convolutions of stride 2.
 STRIDE = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """A row of the network's table: a convolution, and what stands before and behind it.
+
+        y = activation(norm(conv(reflect(upsample(x)))))
+
+    At the end of a residual block there is no activation, and the block's input is added.
+
+    Attributes:
+        name: Of the convolution.
+        filters: Its channels.
+        kernel: Its side.
+        stride: Its stride.
+        upsampling: By how much the input is enlarged.
+        normalised: Whether a conditional instance normalisation follows; else there is a bias.
+        adds: Whether it ends a residual block, the step before having begun it.
+        last: Whether it is the last, whose activation is the sigmoid.
+    """
+
+    name: str
+    filters: int
+    kernel: int = 3
+    stride: int = 1
+    upsampling: int = 1
+    normalised: bool = True
+    adds: bool = False
+    last: bool = False
+
+    def finished(self, y: keras.KerasTensor, before: keras.KerasTensor) -> keras.KerasTensor:
+        """What follows the normalisation; `before` is the input of the step before."""
+        if self.adds:
+            # Not `+`, which takes no two types of tensors.
+            return ops.add(before, y)
+        return ops.sigmoid(y) if self.last else ops.relu(y)
+
+
+def steps_of(
+    contract: tuple[int, int, int],
+    blocks: int,
+    expand: tuple[int, int],
+    plain_contraction: bool = False,
+) -> tuple[Step, ...]:
+    """The table of a transfer network, from first to last.
+
+    Args:
+        contract: As in `TransferNetwork`, like all that follow.
+        blocks: Residual blocks.
+        expand: Channels of the two convolutions after upsampling.
+        plain_contraction: Whether the first three have no normalisation.
+
+    Example:
+        >>> [step.name for step in steps_of((32, 64, 128), 1, (64, 32))][2:6]
+        ['contract3', 'residual1_1', 'residual1_2', 'expand1']
+    """
+    steps = [
+        Step(f"contract{i + 1}", n, 3 if i else 9, 2 if i else 1, normalised=not plain_contraction)
+        for i, n in enumerate(contract)
+    ]
+    for i in range(blocks):
+        steps.append(Step(f"residual{i + 1}_1", contract[-1]))
+        steps.append(Step(f"residual{i + 1}_2", contract[-1], adds=True))
+    steps += [Step(f"expand{i + 1}", n, upsampling=2) for i, n in enumerate(expand)]
+    return (*steps, Step("expand3", 3, 9, last=True))
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
@@ -46,6 +113,8 @@ class TransferNetwork(FromArguments, keras.Model):
         parameters: `(batch, parameters)`: of every normalisation its scales, then its shifts.
 
     Attributes:
+        table: Its `Step`s, in order; the layers of one are named after it: `{name}_up`,
+            `{name}_pad`, `{name}`, `{name}_norm`.
         normalised: Channels of every normalised convolution, in order.
 
     Example:
@@ -67,48 +136,34 @@ class TransferNetwork(FromArguments, keras.Model):
     ):
         check_options(compute_dtype=compute_dtype)
         mixed = "mixed_bfloat16" if compute_dtype == "bfloat16" else "float32"
-        normalised = [] if plain_contraction else list(contract)
-        normalised += [contract[-1]] * (2 * blocks) + [*expand, 3]
+        steps = steps_of(contract, blocks, expand, plain_contraction)
+        normalised = [step.filters for step in steps if step.normalised]
 
         # === Functional model ===
         content = keras.Input((None, None, 3), name="content")
         parameters = keras.Input((2 * sum(normalised),), name="parameters")
-        start = 0
-
-        def convolve(x, name, filters, kernel=3, stride=1, plain=False, dtype=mixed):
-            nonlocal start
-            x = ReflectionPadding2D(kernel // 2, dtype=dtype, name=f"{name}_pad")(x)
-            x = keras.layers.Conv2D(
-                filters, kernel, stride, use_bias=plain, kernel_initializer="he_uniform",
-                dtype=dtype, name=name,
-            )(x)  # fmt: skip
-            if plain:
-                return x
-            end = start + 2 * filters
-            x = ConditionalInstanceNorm(filters, name=f"{name}_norm")(x, parameters[:, start:end])
-            start = end
-            return x
-
-        x = PadToMultiple(STRIDE, name="pad")(content)
-        for i, filters in enumerate(contract):
-            first = i == 0
-            x = convolve(
-                x, f"contract{i + 1}", filters, 9 if first else 3, 1 if first else 2,
-                plain_contraction, "float32" if first else mixed,
-            )  # fmt: skip
-            x = ops.relu(x)
-        for i in range(blocks):
-            y = ops.relu(convolve(x, f"residual{i + 1}_1", contract[-1]))
-            x = x + convolve(y, f"residual{i + 1}_2", contract[-1])
-        for i, filters in enumerate(expand):
-            x = keras.layers.UpSampling2D(2, dtype=mixed, name=f"expand{i + 1}_up")(x)
-            x = ops.relu(convolve(x, f"expand{i + 1}", filters))
-        x = ops.sigmoid(convolve(x, "expand3", 3, 9, dtype="float32"))
+        x, before, start = PadToMultiple(STRIDE, name="pad")(content), None, 0
+        for step in steps:
+            name, y = step.name, x
+            dtype = "float32" if step in (steps[0], steps[-1]) else mixed
+            if step.upsampling > 1:
+                y = keras.layers.UpSampling2D(step.upsampling, dtype=dtype, name=f"{name}_up")(y)
+            y = ReflectionPadding2D(step.kernel // 2, dtype=dtype, name=f"{name}_pad")(y)
+            y = keras.layers.Conv2D(
+                step.filters, step.kernel, step.stride, use_bias=not step.normalised,
+                kernel_initializer="he_uniform", dtype=dtype, name=name,
+            )(y)  # fmt: skip
+            if step.normalised:
+                end = start + 2 * step.filters
+                norm = ConditionalInstanceNorm(step.filters, name=f"{name}_norm")
+                y, start = norm(y, parameters[:, start:end]), end
+            before, x = x, step.finished(y, before)
         super().__init__(
             inputs={"content": content, "parameters": parameters},
             outputs=CropLike(name="crop")(x, content),
             **({"name": "transfer_network"} | kwargs),
         )
+        self.table = steps
         self.normalised = tuple(normalised)
 
         # === Config ===

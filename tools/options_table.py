@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.config_evaluate import EvaluateConfig
 from tf_style.config_export import ExportConfig
 from tf_style.config_gatys import GatysConfig
 from tf_style.options import by_group
@@ -21,6 +22,7 @@ CONFIGS = (
     StylizeConfig,
     GatysConfig,
     ExportConfig,
+    EvaluateConfig,
 )
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 
 from tf_style import flags
-from tf_style.errors import NonFiniteError, UserError
+from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 
 __all__ = [
     "Interrupt",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # The table in the README.
-OK, SOME_FAILED, USER_ERROR, NON_FINITE, NO_MEMORY = 0, 1, 2, 3, 4
+OK, SOME_FAILED, USER_ERROR, NON_FINITE, NO_MEMORY, WORKER_LOST = 0, 1, 2, 3, 4, 5
 
 
 def run(
@@ -57,6 +57,8 @@ def run(
             return main(flags.parse(config_class, argv, defaults(argv)))
     except (UserError, NonFiniteError) as error:
         return _say(program, error, code_of(error))
+    except WorkerLostError as error:
+        return _say(program, error, WORKER_LOST)
     except KeyboardInterrupt:
         return _say(program, "interrupted", 128 + signal.SIGINT)
     except OSError as error:
@@ -198,7 +200,7 @@ def machine(precision: str) -> str:
 
     from tf_style.precision import compute_dtype, cpu_threads
 
-    gpus = len(tf.config.list_physical_devices("GPU"))
+    gpus = len(tf.config.get_visible_devices("GPU"))
     threads = tf.config.threading.get_intra_op_parallelism_threads() or cpu_threads()
     devices = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else f"CPU with {threads} threads"
     return f"{devices}, {compute_dtype(precision)}"

@@ -14,7 +14,7 @@ reads the style from any picture (Ghiasi et al. 2017).
 Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them
 by `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C and
 SIGTERM save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not
-finite, 4 out of memory, 130 or 143 stopped by a signal, saved.
+finite, 4 out of memory, 5 another worker was lost, 130 or 143 stopped by a signal, saved.
 """
 
 import dataclasses

@@ -33,8 +33,9 @@ def _main(config: GatysConfig) -> int:
 
     faults, written, total, task, said = {}, 0, 0, None, 0
     with app.Interrupt("this step") as interrupt, app.progress_bar("evaluations") as bar:
-        app.say(bar, app.machine(config.precision))
-        for record in paint_folder(config, interrupt):
+        for number, record in enumerate(paint_folder(config, interrupt)):
+            if number == 0:
+                app.say(bar, app.machine(config.precision))
             total = record.total
             if record.note:
                 app.say(bar, record.note)

@@ -40,7 +40,7 @@ def _main(config: StylizeConfig) -> int:
 
     seconds, faults, written, task = [], {}, 0, None
     with app.Interrupt("this picture") as interrupt, app.progress_bar("pictures") as bar:
-        for number, record in enumerate(stylize_folder(config)):
+        for number, record in enumerate(stylize_folder(config, interrupt)):
             if number == 0:
                 app.say(bar, app.machine(config.precision))
             if record.note:
@@ -59,9 +59,8 @@ def _main(config: StylizeConfig) -> int:
                     left = sum(seconds) / len(seconds) * (record.total - record.done)
                     which = f"{record.done}/{record.total} {record.path} {record.seconds:.1f} s"
                     app.say(bar, f"{which}, {app.time_left(left)}")
-            if interrupt():
-                app.say(bar, "stopped; the same command with --skip-existing goes on")
-                break
+        if interrupt():
+            app.say(bar, "stopped; the same command with --skip-existing goes on")
         failed = len(seconds) - written
         names = ", ".join(path.name for path in faults)
         failures = f", {failed} failed because of {names}" if failed else ""

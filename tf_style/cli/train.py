@@ -9,6 +9,8 @@ The defaults are the AdaIN paper's. Without a GPU, and with the weights that com
         --style-reduction mean --style-weight 6 --identity-weight 50 \\
         --learning-rate 8e-4 --lr-schedule cosine --warmup-iter 100 --precision auto
 
+All GPUs are used; with TF_CONFIG set, give the same command on each machine (the README has it).
+
 By --method conditional one network learns a table of styles, one for each painting, which can be
 picked and blended by name; by --method predicted it learns to read any style from a picture.
 `train.py --method conditional --help` has their flags.
@@ -16,9 +18,11 @@ picked and blended by name; by --method predicted it learns to read any style fr
 Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them
 by `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C and
 SIGTERM save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not
-finite, 4 out of memory, 130 or 143 stopped by a signal, saved.
+finite, 4 out of memory, 5 another worker was lost, 130 or 143 stopped by a signal, saved.
 """
 
+import math
+import signal
 import sys
 import time
 
@@ -75,15 +79,19 @@ def run(config: TrainConfig | ConditionalConfig) -> int:
                 parts[part] = parts.get(part, 0.0) + value
             text = " ".join(f"{name} {value:.4g}" for name, value in parts.items())
             text += f" | {record.images_per_second:.2f} pairs/s"
+            if not math.isnan(record.input_share):
+                text += f", input {record.input_share:.0%}"
             bar.update(task, completed=record.step, text=text)
             now, end = time.monotonic(), record.step == record.max_iter
             if not sys.stderr.isatty() and (now - last > SECONDS_PER_LINE or end):
                 last = now
                 left = (record.max_iter - record.step) * record.seconds_per_step
                 app.say(bar, f"step {record.step}/{record.max_iter} {text} | {app.time_left(left)}")
-        if not interrupt():
+        # Another worker may have had the signal.
+        stopped = interrupt() or record.step < config.max_iter
+        if not stopped:
             app.say(bar, f"done; try it by stylize.py --checkpoint {config.checkpoint}")
-    return 128 + interrupt.signal if interrupt() else app.OK
+    return 128 + (interrupt.signal or signal.SIGTERM) if stopped else app.OK
 
 
 if __name__ == "__main__":

@@ -1,0 +1,153 @@
+"""Judging stylizers: the losses' closed forms, folders, going on, SavedModels."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import picture, write_checkpoint
+
+from tf_style.config_evaluate import EvaluateConfig
+from tf_style.config_export import ExportConfig
+from tf_style.errors import UserError
+from tf_style.evaluate import main
+from tf_style.evaluation import Judge, evaluate, summary
+from tf_style.export import export_model
+from tf_style.images import read_image, write_image
+
+LAYERS = {"content_layer": "relu2_1", "style_layers": ("relu1_1", "relu2_1")}
+PHOTO, PAINTING, OTHER = picture(64, 64), picture(64, 64, 1), picture(64, 64, 2)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge(EvaluateConfig(**LAYERS))
+
+
+def test_the_losses_are_what_they_say(judge):
+    found = judge(OTHER, PHOTO, PAINTING)
+    features = [
+        {k: np.asarray(v[0], "float64") for k, v in judge.features(x[None]).items()}
+        for x in (OTHER, PHOTO, PAINTING)
+    ]
+    of_image, of_photo, _ = (x["relu2_1"] for x in features)
+    variance = of_photo.var(axis=(0, 1)).mean()
+    content = np.mean((of_image - of_photo) ** 2) / variance
+    assert found["content"] == pytest.approx(content, rel=1e-3)
+    for layer in LAYERS["style_layers"]:
+        flat = [x[layer].reshape(-1, x[layer].shape[-1]) for x in (features[0], features[2])]
+        gram = [x.T @ x / len(x) for x in flat]
+        assert found["gram"][layer] == pytest.approx(
+            np.mean((gram[0] - gram[1]) ** 2) / 4, rel=1e-3
+        )
+        moments = sum(
+            np.mean((f(flat[0]) - f(flat[1])) ** 2)
+            for f in (lambda x: x.mean(0), lambda x: x.std(0))
+        )
+        assert found["moments"][layer] == pytest.approx(moments, rel=1e-2)
+
+
+def test_the_photo_loses_nothing_and_the_painting_has_its_own_style(judge):
+    assert judge(PHOTO, PHOTO, PAINTING)["content"] == 0
+    style = judge(PAINTING, PHOTO, PAINTING)
+    assert max(*style["moments"].values(), *style["gram"].values()) < 1e-9
+    assert style["content"] > 0.5
+
+
+def test_a_summary_counts_every_layer_alike():
+    def losses(content, a, b):
+        style = {"moments": {"a": a, "b": b}, "gram": {"a": a**2, "b": b**2}}
+        return {"content": content, "frame": 1.0, "checkerboard": 0.5} | style
+
+    records = {
+        "one": {"photo": losses(0, 2, 1000), "net": losses(1, 1, 1000)},
+        "two": {"photo": losses(0, 1, 1), "net": losses(2, 0.5, 0), "slow": losses(3, 0, 0)},
+    }
+    found = summary(records)
+    assert found["photo"]["moments"] == found["photo"]["gram"] == 1
+    assert found["net"]["moments"] == pytest.approx((0.5 + 1 + 0.5 + 0) / 4)
+    assert found["net"]["gram by layer"] == {"a": 0.25, "b": 0.5}
+    assert (found["net"]["content"], found["net"]["pairs"], found["slow"]["pairs"]) == (1.5, 2, 1)
+
+
+@pytest.fixture
+def options(folders, tiny):
+    paths = {"content_path": str(folders / "content"), "style_path": str(folders / "style")}
+    return LAYERS | paths | {
+        "checkpoint": (str(tiny),), "size": 64, "out_path": str(folders / "evaluation"),
+        "gatys_evaluations": (), "precision": "float32",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_folder(options, folders, stylize):
+    options |= {"gatys_evaluations": (3, 6), "gatys_pairs": 1}
+    records = list(evaluate(EvaluateConfig(**options)))
+    assert [r.done for r in records] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
+    out = folders / "evaluation"
+    found = json.loads((out / "evaluation.json").read_text())
+    assert found["summary"].keys() == {"photo", "tiny", "gatys 3", "gatys 6"}
+    assert [found["summary"][k]["pairs"] for k in ("photo", "tiny", "gatys 6")] == [4, 4, 1]
+    assert found["summary"]["gatys 6"]["gram"] < found["summary"]["gatys 3"]["gram"] < 1
+    assert found["summary"]["photo"]["content"] == 0
+    photo = read_image(out / "pictures/a_s_photo.png")
+    image = read_image(out / "pictures/a_s_tiny.png")
+    assert image.shape == photo.shape == (64, 64, 3)
+    assert found["reconstruction"]["tiny"]["psnr"] > 5
+    lines = (out / "evaluation.md").read_text().splitlines()
+    assert len(lines) == 6 and lines[3].startswith("| tiny |")
+    # A row a pair; photo, painting, the model, Gatys' last.
+    assert read_image(out / "sheet.jpg").shape == (4 * 68 - 4, 4 * 68 - 4, 3)
+
+
+def test_it_goes_on_where_it_was_stopped(options, folders):
+    config = EvaluateConfig(**options)
+    asked = iter([False] * 3 + [True])
+    assert len(list(evaluate(config, lambda: next(asked)))) == 3
+    out = folders / "evaluation"
+    assert len(list((out / "pairs").iterdir())) == 3 and not (out / "evaluation.json").exists()
+    mark = {"photo": {"content": 7.0, "moments": dict.fromkeys(LAYERS["style_layers"], 1.0),
+            "gram": dict.fromkeys(LAYERS["style_layers"], 1.0), "frame": 1.0,
+            "checkerboard": 1.0}}  # fmt: skip
+    (out / "pairs/a_s_photo.json").write_text(json.dumps(mark))
+    list(evaluate(config))
+    found = json.loads((out / "evaluation.json").read_text())
+    assert found["pairs"]["a_s"] | mark == found["pairs"]["a_s"]  # What was there was not redone.
+    other = EvaluateConfig(**options | {"size": 96})
+    with pytest.raises(UserError, match="an evaluation with other options"):
+        list(evaluate(other))
+    list(evaluate(EvaluateConfig(**options | {"size": 96, "overwrite": True, "pairs": 1})))
+    assert len(list((out / "pairs").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_a_saved_model_is_judged_as_its_checkpoint(options, folders, tmp_path):
+    directory = write_checkpoint(tmp_path / "mine")
+    served = export_model(
+        ExportConfig(checkpoint=str(directory), export_path=str(tmp_path / "served"))
+    )
+    options |= {"checkpoint": (str(directory), str(served.path)), "pairs": 1}
+    list(evaluate(EvaluateConfig(**options)))
+    rows = json.loads((folders / "evaluation/evaluation.json").read_text())["summary"]
+    assert rows["1"]["moments"] == pytest.approx(rows["mine"]["moments"], rel=1e-3)
+
+
+def test_a_table_is_judged_on_its_own_paintings(options, folders, table):
+    options |= {"checkpoint": (str(table),)}
+    with pytest.raises(UserError, match="No painting is named as one of the styles of table: wave"):
+        list(evaluate(EvaluateConfig(**options)))
+    write_image(folders / "style/night.png", picture(70, 80, 9))
+    records = list(evaluate(EvaluateConfig(**options)))
+    assert [r.name for r in records[:2]] == ["a_night photo", "a_night table"]
+    found = json.loads((folders / "evaluation/evaluation.json").read_text())
+    assert found["summary"]["table"]["pairs"] == 2 and not found["reconstruction"]
+
+
+def test_the_script(options, folders, capsys):
+    words = [f"--{k.replace('_', '-')}={','.join(v) if isinstance(v, tuple) else v}"
+             for k, v in options.items()]  # fmt: skip
+    assert main(["evaluate", *words]) == 0
+    assert "evaluation.md" in capsys.readouterr().err
+    assert main(["evaluate", *words, "--size=96"]) == 2
+    assert main(["evaluate", "--content-path=nowhere", "--style-path=nowhere"]) == 2
+    assert main(["evaluate", "--checkpoint=a/x,b/x"]) == 2
+    assert "whose last names differ" in capsys.readouterr().err

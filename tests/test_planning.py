@@ -1,0 +1,64 @@
+"""Which photos are done in tiles."""
+
+import numpy as np
+import pytest
+
+from tf_style.config import StylizeConfig
+from tf_style.errors import UserError
+from tf_style.images import write_image
+from tf_style.planning import plans_of, size_of
+from tf_style.tiled import TiledTransfer
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Photos of some sizes, the last of which is none."""
+    sizes = {"small": (100, 140), "large": (400, 500), "narrow": (12, 900)}
+    for name, size in sizes.items():
+        write_image(tmp_path / f"{name}.png", np.zeros((*size, 3), "uint8"))
+    (tmp_path / "none.png").write_bytes(b"")
+    return [tmp_path / f"{name}.png" for name in (*sizes, "none")]
+
+
+def plans(stylize, photos, styles=(), **options):
+    tiled = TiledTransfer(stylize)
+    found, notes = plans_of(StylizeConfig(content_size=0, **options), tiled, photos, styles)
+    return {path.stem: plan.tile for path, plan in found.items()}, notes
+
+
+def test_only_what_does_not_fit_is_done_in_tiles(stylize, photos):
+    assert plans(stylize, photos)[0] == {}
+    found, notes = plans(stylize, photos * 2, max_memory=0.3)
+    assert found == {"large": 256}
+    assert len(notes) == 2 and "small.png at 140x100, will take" in notes[0]
+    assert "large.png at 500x400 is done in tiles of 256 px" in notes[1]
+
+
+def test_a_side_that_is_asked_for(stylize, photos):
+    assert plans(stylize, photos, tile_size=120)[0] == {"small": 120, "large": 120}
+    assert plans(stylize, photos, tile_size=140)[0] == {"large": 140}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"concat": True},
+        {"all_styles": True},
+        {"style_grid": ("a", "b")},
+        {"preserve_color": "match"},
+    ],
+)
+def test_what_is_not_done_in_tiles(stylize, photos, option):
+    assert plans(stylize, photos, tile_size=120, **option)[0] == {}
+    with pytest.raises(UserError, match="500x400 would take .* --max-memory is 0.3 GB: --content-"):
+        plans(stylize, photos, max_memory=0.3, **option)
+
+
+def test_paintings_have_to_fit(stylize, photos):
+    with pytest.raises(UserError, match="500x400 would .* --max-memory is 0.3 GB: --style-size"):
+        plans(stylize, photos[:1], photos[1:2], max_memory=0.3, style_size=0)
+
+
+def test_size_of():
+    assert size_of(StylizeConfig(), 3000, 2000) == (1024, 683)
+    assert size_of(StylizeConfig(crop=True, content_size=0), 300, 200) == (200, 200)
