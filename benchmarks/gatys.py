@@ -24,12 +24,13 @@ import tensorflow as tf
 from benchmarks import parser_of
 from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import MEAN_BGR, keras_name, layers_up_to
-from tf_style.gatys import encoder_for, gatys, plan
+from tf_style.gatys import encoder_for, gatys
 from tf_style.images import read_image
 from tf_style.layout import resize, scaled_size
 from tf_style.lbfgs import lbfgs
 from tf_style.objective import Objective
 from tf_style.precision import compute_dtype
+from tf_style.scales import plan
 
 CONFIG = {
     "encoder": "vgg16",

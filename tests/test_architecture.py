@@ -21,9 +21,9 @@ LEVELS = [
     # parts
     "functional layers tiling scratch encoder decoder transfer losses lbfgs adam data checkpoint",
     # models
-    "adain conditional tiled_adain tiled_network objective served",
+    "adain conditional tiled_adain tiled_network objective tiled_objective served",
     # use
-    "inference tiled planning folder export_formats export gatys painting trainer"
+    "inference tiled planning folder export_formats export scales gatys painting trainer"
     " conditional_trainer training",
     # judging
     "evaluation",

@@ -1,15 +1,16 @@
-import dataclasses
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT
 
+from tf_style import memory, scales
 from tf_style.config_gatys import STYLE_LOSS_NAMES, GatysConfig
 from tf_style.encoder import build_encoder
 from tf_style.errors import UserError
-from tf_style.gatys import encoder_for, gatys, plan
+from tf_style.gatys import encoder_for, gatys
 from tf_style.images import read_image, write_image
 from tf_style.layout import resize
 from tf_style.objective import LossWeights, Objective, loss_weights
@@ -51,48 +52,36 @@ def check_finite(iterates, shape):
     assert 0 <= last.image.min() <= last.image.max() <= 1
 
 
-# -- the plan --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "arguments, expected",
-    [
-        ((384, 512, 0, 500), [(96, 128, 62), (192, 256, 62), (384, 512, 376)]),
-        ((512, 384, 1, 500), [(512, 384, 500)]),
-        ((511, 511, 0, 500), [(511, 511, 500)]),
-        ((1024, 768, 0, 400), [(128, 96, 50), (256, 192, 50), (512, 384, 50), (1024, 768, 250)]),
-        ((96, 64, 2, 5), [(48, 32, 1), (96, 64, 4)]),
-        ((96, 62, 2, 5), [(96, 62, 5)]),
-        ((40, 800, 0, 9), [(40, 800, 9)]),
-        ((64, 1280, 0, 9), [(32, 640, 1), (64, 1280, 8)]),
-        ((512, 512, 0, 2), [(256, 256, 1), (512, 512, 1)]),
-        ((512, 512, 0, 1), [(512, 512, 1)]),
-    ],
-)
-def test_plan(arguments, expected):
-    assert plan(*arguments) == expected
-
-
-def test_every_plan_spends_all_and_has_no_side_under_32():
-    rng = np.random.default_rng(0)
-    for _ in range(500):
-        height, width = (int(side) for side in rng.integers(32, 3000, 2))
-        scales, evaluations = int(rng.integers(0, 9)), int(rng.integers(1, 600))
-        found = plan(height, width, scales, evaluations)
-        assert sum(n for *_, n in found) == evaluations and min(n for *_, n in found) >= 1
-        assert min(side for *size, _ in found for side in size) >= 32
-        assert found[-1][:2] == (height, width) and len(found) <= (scales or 8)
-
-
-@pytest.mark.parametrize("size", [(31, 500), (500, 31), (1, 1)])
-def test_a_picture_under_32_px(size):
-    with pytest.raises(UserError, match=f"The photo is {size[1]}x{size[0]} here: both sides must "):
-        plan(*size, 0, 10)
-
-
 def test_a_painting_under_32_px():
     with pytest.raises(UserError, match="A painting is 60x31 here: .* a larger --style-size"):
         next(gatys(photo(), [painting(31, 60)], config()))
+
+
+# -- tiles -----------------------------------------------------------------------------------------
+
+
+def test_tiles_change_nothing_but_rounding():
+    pictures = photo(80, 96), [painting(90, 70)]
+    settings = config(8, **SHALLOW, optimizer="adam", scales=1)
+    whole, tiled = (run(*pictures, replace(settings, tile_size=size)) for size in (0, 16))
+    assert [list(iterates[0].state["tiles"]) for iterates in (whole, tiled)] == [[0], [16]]
+    for a, b in zip(whole, tiled, strict=True):
+        assert b.loss == pytest.approx(a.loss, rel=1e-3)
+    assert np.abs(tiled[-1].image - whole[-1].image).max() < 0.01
+    assert np.abs(tiled[-1].image - pictures[0]).max() > 0.03
+
+
+def test_a_resumed_run_keeps_its_tiles(monkeypatch):
+    pictures = photo(48, 64), [painting()]
+    settings = config(6, **SHALLOW, optimizer="adam", scales=1)
+    monkeypatch.setattr(scales, "TILES", (16,))
+    # Begun where a whole picture does not fit, gone on with where it does.
+    needed = memory.BASE_BYTES + sum(np.multiply(scales.bytes_of(settings, 48, 64), (48 * 64, 1)))
+    begun = replace(settings, max_memory=(needed - 1) / 1e9)
+    straight = run(*pictures, begun)
+    resumed = run(*pictures, settings, state=straight[2].state)
+    assert list(resumed[0].state["tiles"]) == [16]
+    assert np.array_equal(resumed[-1].image, straight[-1].image)
 
 
 # -- weights ---------------------------------------------------------------------------------------
@@ -127,7 +116,7 @@ def test_a_raw_weight_is_divided_by_the_factor_to_the_losss_degree(name):
     found = loss_weights(settings, factors)
     assert found.content == {"relu2_1": 16}
     assert found.style == {(k, name): 500 / f**degree for k, f in factors.items()}
-    plain = loss_weights(dataclasses.replace(settings, weights_for="normalised"), {})
+    plain = loss_weights(replace(settings, weights_for="normalised"), {})
     assert plain.style == {(k, name): 500 for k in factors}
 
 

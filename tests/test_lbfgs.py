@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_style.lbfgs import lbfgs
+from tf_style.lbfgs import _direction, lbfgs
 
 RNG = np.random.default_rng(5)
 START = RNG.normal(size=50)
@@ -126,6 +126,36 @@ def test_the_first_step_is_a_share_of_the_way_to_zero():
     start = np.float32([3, -4, 1])
     run(function, start, 1, first_step=0.1)
     np.testing.assert_allclose(points[1], 0.95 * start, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pairs", [0, 1, 4])
+def test_the_direction_is_the_gradient_times_the_updated_inverse_hessian(pairs):
+    n = 6
+    gradient = RNG.normal(size=n)
+    steps, curvatures = RNG.normal(size=(pairs, n)), RNG.uniform(1, 3, n)
+    changes = steps * curvatures
+    inverse = np.eye(n)
+    if pairs:
+        inverse *= steps[-1] @ changes[-1] / (changes[-1] @ changes[-1])
+    for s, y in zip(steps, changes, strict=True):
+        left = np.eye(n) - np.outer(s, y) / (s @ y)
+        inverse = left @ inverse @ left.T + np.outer(s, s) / (s @ y)
+    history = [
+        tuple(map(tf.constant, np.float32(pair))) for pair in zip(steps, changes, strict=True)
+    ]
+    found = _direction(tf.constant(gradient, tf.float32), history)
+    np.testing.assert_allclose(found, -inverse @ gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_states_share_the_history(states):
+    rows = states[8].arrays["position_deltas"]
+    assert len(rows) == len(states[30].arrays["position_deltas"]) == 20
+    assert all(
+        row is later
+        for row, later in zip(rows[1:], states[9].arrays["position_deltas"], strict=False)
+    )
+    step = (states[8].position - states[7].position) / states[8].arrays["scale"][1]
+    np.testing.assert_allclose(rows[-1], step, rtol=1e-3, atol=1e-6)
 
 
 def check_resumed(function, states, stop):

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -446,6 +447,29 @@ def test_a_region_of_one_position_in_a_large_layer(few):
 def test_only_the_gaussian_loss_depends_on_the_style(name):
     loss = losses.style_loss(name, features(1, 4, 5, 3))
     assert (loss is losses.STYLE_LOSSES[name]) == (name != "gaussian")
+
+
+@pytest.mark.parametrize("name", ["gram", "polynomial", "linear", "moments"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_statistics_of_a_whole_follow_from_those_of_its_parts(name, weighted):
+    loss = losses.STYLE_LOSSES[name]
+    # Means that are large against the spread, and parts that differ.
+    x = features(1, 9, 6, 5) + 30 + 4 * np.float32(np.arange(9) // 4)[None, :, None, None]
+    weights = RNG.random((1, 9, 6), "float32") if weighted else np.ones((1, 9, 6), "float32")
+    parts = [slice(0, 4), slice(4, 5), slice(5, 9)]
+    found = [loss.statistics(x[:, part], weights[:, part]) for part in parts]
+    stacked = keras.tree.map_structure(lambda *of: ops.concatenate(of), *found)
+    shares = np.float32([weights[:, part].sum() for part in parts]) / weights.sum()
+    merged, whole = loss.merge(stacked, shares), loss.statistics(x, weights)
+    for a, b in zip(
+        map(np.asarray, keras.tree.flatten(merged)), keras.tree.flatten(whole), strict=True
+    ):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_fourier_features_of_drawn_positions_do_not_merge():
+    assert losses.style_loss("gaussian", features(1, 4, 4, 3)).merge is None
 
 
 @pytest.mark.parametrize("name", ["Gram", "", None])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -193,6 +194,7 @@ def test_what_the_program_says(options, tmp_path, capsys):
         ({"content_size": 33}, "both sides must be 32 px or more"),
         ({"style_path": "nowhere"}, "--style-path: `nowhere` does not exist"),
         ({"alpha": 1}, "There is no flag --alpha"),
+        ({"tile_size": 64, "style_loss": "gaussian"}, "`tile_size` excludes the style loss gauss"),
         ({"init": "nowhere.png"}, "nowhere.png"),
     ],
 )
@@ -207,6 +209,35 @@ def test_a_picture_that_cannot_be_read_is_left_out(options, tmp_path, capsys):
     assert main(arguments(options)) == 1
     said = capsys.readouterr().err
     assert "text.jpg" in said and "1 written to" in said
+
+
+def test_the_memory_is_told_before_any_work(options, tmp_path):
+    write_image(tmp_path / "photos/large.png", picture(400, 500))
+
+    def told(**changed):
+        return next(paint_folder(GatysConfig(**options, content_size=0, **changed))).note
+
+    large = f"the largest picture, {tmp_path}/photos/large.png at 500x400"
+    assert re.fullmatch(rf"{large}, will take about \d\.\d GB of memory", told())
+    for changed, side in (({"tile_size": 40}, 40), ({"max_memory": 0.9}, 256)):
+        text = rf"{large} in tiles of {side} px, will take about 0\.\d GB of memory"
+        assert re.fullmatch(text, told(**changed))
+    message = r"large.png at 500x400 in tiles of 128 px would .* and --max-memory is 0.4 GB: --cont"
+    with pytest.raises(UserError, match=message):
+        told(max_memory=0.4)
+    with pytest.raises(UserError, match=r"at 500x400 would .* --max-memory is 0.9 GB: --content-s"):
+        told(max_memory=0.9, style_loss=("gaussian",))
+
+
+def test_tiles_go_on(options, tmp_path):
+    options |= {"tile_size": 8, "optimizer": "adam", "max_evaluations": 6}
+    paint(options, out_path=str(tmp_path / "straight"))
+    paint(options, 3)
+    records = paint(options, resume=True)
+    assert list(records[1].iterate.state["tiles"]) == [8]
+    straight, resumed = (read_image(tmp_path / folder / "coast_stylized_night.png")
+                         for folder in ("straight", "out"))  # fmt: skip
+    assert np.array_equal(straight, resumed)
 
 
 def test_help_has_the_methods_own_flags(capsys):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tf_style.config import (
     INPUT,
+    MEMORY,
     OPTIMIZER,
     OUTPUT,
     PRECISIONS,
@@ -158,6 +159,12 @@ class GatysConfig(Options):
         group=OPTIMIZER,
     )  # fmt: skip
 
+    max_memory: float = option(
+        0.0, "GB that a picture may take above the program's own; the gradient of one that would "
+        "take more is taken by tiles; 0: what the machine has free.", low=0, group=MEMORY,
+    )  # fmt: skip
+    tile_size: int = same(StylizeConfig, "tile_size")
+
     out_path: str = same(StylizeConfig, "out_path")
     out_format: str = same(StylizeConfig, "out_format")
     quality: int = same(StylizeConfig, "quality")
@@ -184,6 +191,11 @@ class GatysConfig(Options):
         check_losses(self)
         if not self.content_weight and not self.style_weight:
             raise UserError("`content_weight` and `style_weight` are both zero.")
+        if self.tile_size and "gaussian" in weighted(self.style_loss):
+            raise UserError(
+                f"`tile_size` excludes the style loss gaussian, which draws positions from the "
+                f"whole picture. Received: {self.tile_size}"
+            )
         if len(self.content_mask) != len(self.style_mask):
             raise UserError(
                 f"`content_mask` and `style_mask` go in pairs. Received: {len(self.content_mask)} "

@@ -51,6 +51,11 @@ def keras_name(layer: str) -> str:
     return f"block{block}_conv{index}"
 
 
+def stride_of(layer: str) -> int:
+    """Pixels from one position of a layer to the next: 8 at `relu4_1`."""
+    return 2 ** (int(layer[4]) - 1)
+
+
 def weight_shapes(encoder: str, up_to: str) -> dict[str, tuple[int, ...]]:
     """Shape of every kernel and bias up to and including a layer."""
     shapes, channels = {}, 3

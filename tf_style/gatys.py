@@ -12,21 +12,15 @@ from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import VGGEncoder, build_encoder
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import read_image
-from tf_style.layout import resize, resize_mask, scaled_size
+from tf_style.layout import resize, resize_mask
 from tf_style.lbfgs import lbfgs
+from tf_style.memory import allowed_memory
 from tf_style.objective import LossWeights, Objective, layers_that_count, loss_weights
 from tf_style.precision import compute_dtype
+from tf_style.scales import MIN_SIDE, plan, tile_for
+from tf_style.tiled_objective import TiledObjective
 
-__all__ = ["Iterate", "encoder_for", "gatys", "plan"]
-
-# Under 32 px a side relu5_1 has two positions or one.
-MIN_SIDE = 32
-
-# Scales are the default from this longer side on, and the coarsest has at least this one.
-COARSE_TO_FINE, COARSEST = 512, 128
-
-# A coarse scale has one in so many of the evaluations: more bring the finest no further.
-COARSE_SHARE = 8
+__all__ = ["Iterate", "encoder_for", "gatys"]
 
 # A first step that ends in numbers that are not finite is tried once more with a smaller one.
 FIRST_STEP, SMALLER = 0.3, 0.01
@@ -72,46 +66,6 @@ class Iterate:
     def loss(self) -> float:
         """Content, style and total variation in sum."""
         return self.content + self.style + self.tv
-
-
-def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tuple]:
-    """Height, width and evaluations of every scale, coarse to fine.
-
-    Each scale has twice the size of the one before. A coarse one has an eighth of the evaluations
-    (less of more than four), which cost a quarter and less; the finest has the others.
-
-    Args:
-        height: Of the finest.
-        width: Of the finest.
-        scales: How many; 0: for pictures of 512 px and more as many as leave the coarsest a
-            longer side of 128 px or more, else one.
-        max_evaluations: In all.
-
-    Raises:
-        UserError: A side of less than 32 px.
-
-    Example:
-        >>> plan(384, 512, 0, 500)
-        [(96, 128, 62), (192, 256, 62), (384, 512, 376)]
-    """
-    longer, shorter = max(height, width), min(height, width)
-    if shorter < MIN_SIDE:
-        raise UserError(
-            f"The photo is {width}x{height} here: both sides must be {MIN_SIDE} px or more; "
-            "use a larger --content-size."
-        )
-    if not scales:
-        scales = 1
-        while longer >= COARSE_TO_FINE and longer / 2**scales >= COARSEST:
-            scales += 1
-    while scales > 1 and (shorter / 2 ** (scales - 1) < MIN_SIDE or scales > max_evaluations):
-        scales -= 1
-    each = max(1, max_evaluations // max(COARSE_SHARE, 2 * scales))
-    sizes = [scaled_size(height, width, longer=round(longer / 2**k)) for k in range(scales)][::-1]
-    return [
-        (h, w, each if k < scales - 1 else max_evaluations - each * (scales - 1))
-        for k, (h, w) in enumerate(sizes)
-    ]
 
 
 def encoder_for(config: GatysConfig, dtype: str = "float32") -> tuple[VGGEncoder, LossWeights]:
@@ -179,19 +133,23 @@ def gatys(
     shares = shares or [1.0] * len(styles)
     work = [h * w * n for h, w, n in stages]
 
-    def objective_at(height, width, exact):
+    known = map(int, state["tiles"]) if state else [None] * len(stages)
+    limit = allowed_memory(config.max_memory)
+    tiles = [tile_for(config, h, w, limit, t) for (h, w, _), t in zip(stages, known, strict=True)]
+
+    def objective_at(height, width, tile, exact):
         encoder, weights = encoder_of("float32" if exact else compute_dtype(config.precision))
         ratio = height / content.shape[0], width / content.shape[1]
         sized = [_scaled(style, ratio) for style in styles]
-        return Objective(
+        arguments = (
             encoder,
             resize(content, height, width),
             list(zip(sized, shares, strict=True)),
             weights,
             [resize_mask(mask, height, width) for mask in content_masks],
             [resize_mask(mask, *sized[0].shape[:2]) for mask in style_masks],
-            config.seed,
         )
+        return TiledObjective(*arguments, tile) if tile else Objective(*arguments, config.seed)
 
     inexact = compute_dtype(config.precision) != "float32"
     stage = int(state["stage"]) if state else 0
@@ -210,7 +168,7 @@ def gatys(
         else:
             start, used = resize(image, height, width).reshape(-1), 0
             retried, exact = False, not inexact
-        objective = objective_at(height, width, exact)
+        objective = objective_at(height, width, tiles[k], exact)
         if state and state["optimizer"]:
             optimizer = _optimizer(config, objective, None, state["optimizer"])
         else:
@@ -235,7 +193,7 @@ def gatys(
             if again:
                 used, arrays, last_count = evaluations, {}, 0
                 if found.finite:
-                    exact, objective = True, objective_at(height, width, True)
+                    exact, objective = True, objective_at(height, width, tiles[k], True)
                     note = "bfloat16 finds no way down any more: on in float32"
                 else:
                     retried = True
@@ -258,7 +216,8 @@ def gatys(
             done = (sum(work[:k]) + min(evaluations / budget, 1) * work[k]) / sum(work)
             stored = {
                 "stage": k, "used": used, "retried": retried, "exact": exact, "finished": finished,
-                "start": np.asarray(start), "position": np.asarray(best), "optimizer": arrays,
+                "tiles": np.array(tiles), "start": np.asarray(start), "position": np.asarray(best),
+                "optimizer": arrays,
             }  # fmt: skip
             yield Iterate(
                 image,

@@ -232,6 +232,9 @@ class StyleLoss:
         statistics: `(features, weights=None)` -> statistics that do not depend on the size.
         distance: `(statistics, target)` -> `(batch,)`, float32.
         degree: If all features are multiplied by f, the loss is multiplied by f**degree.
+        merge: `(statistics, shares)` -> statistics of a whole, the same with a batch of one, from
+            those of its parts, which are the examples of the batch, and the share of the positions'
+            weight that each part has, `(parts,)` with the sum 1; None where that is not enough.
 
     Example:
         >>> loss = STYLE_LOSSES["gram"]
@@ -243,6 +246,18 @@ class StyleLoss:
     statistics: Callable
     distance: Callable
     degree: int
+    merge: Callable | None = None
+
+
+def _mean_of_parts(means, shares):
+    return ops.tensordot(shares, means, axes=1)[None]
+
+
+def _moments_of_parts(moments, shares):
+    # Chan, Golub & LeVeque 1979; the parts' EPSILONs add up to the whole's.
+    means, stds = moments
+    mean = _mean_of_parts(means, shares)
+    return mean, ops.sqrt(_mean_of_parts(ops.square(stds) + ops.square(means - mean), shares))
 
 
 def _polynomial(gram, target):
@@ -254,10 +269,12 @@ def _mean_embedding(embedding, target):
 
 
 STYLE_LOSSES = {
-    "gram": StyleLoss(gram_matrix, gram_loss, 4),
-    "polynomial": StyleLoss(gram_matrix, _polynomial, 4),
-    "linear": StyleLoss(position_mean, linear_loss, 2),
-    "moments": StyleLoss(channel_moments, functools.partial(moments_loss, reduction="mean"), 2),
+    "gram": StyleLoss(gram_matrix, gram_loss, 4, _mean_of_parts),
+    "polynomial": StyleLoss(gram_matrix, _polynomial, 4, _mean_of_parts),
+    "linear": StyleLoss(position_mean, linear_loss, 2, _mean_of_parts),
+    "moments": StyleLoss(
+        channel_moments, functools.partial(moments_loss, reduction="mean"), 2, _moments_of_parts
+    ),
     "gaussian": None,  # Made by `style_loss`: its bandwidth is the style's.
 }
 

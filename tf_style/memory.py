@@ -104,8 +104,10 @@ def check_memory(
     option: str = "content_size",
     bytes_per_pixel: int = BYTES_PER_PIXEL,
     max_memory: float = 0.0,
+    fixed_bytes: int = 0,
+    how: str = "",
 ) -> str:
-    """One sentence on the memory that a picture of this size takes, `untiled_bytes`.
+    """One sentence on the memory that a picture of this size takes: `untiled_bytes` and fixed ones.
 
     Args:
         height: As the network will see it.
@@ -115,6 +117,8 @@ def check_memory(
             `style_size`, of the shorter.
         bytes_per_pixel: Of the method.
         max_memory: As in `allowed_memory`.
+        fixed_bytes: Of the method, for pictures of any size.
+        how: The method, for the sentence: " in tiles of 512 px".
 
     Raises:
         UserError: More than the machine has, or is allowed; names the size that fits.
@@ -123,11 +127,12 @@ def check_memory(
         >>> check_memory(1000, 1000, "photo.jpg")
         'the largest picture, photo.jpg at 1000x1000, will take about 1.3 GB of memory'
     """
-    needed = untiled_bytes(height, width, bytes_per_pixel)
+    needed = untiled_bytes(height, width, bytes_per_pixel) + fixed_bytes
     available = allowed_memory(max_memory)
-    what = f"{what} at {width}x{height}"
+    what = f"{what} at {width}x{height}{how}"
     if needed > available:
-        scale = (max(available - BASE_BYTES, 0) / bytes_per_pixel / (height * width)) ** 0.5
+        left = max(available - BASE_BYTES - fixed_bytes, 0)
+        scale = (left / bytes_per_pixel / (height * width)) ** 0.5
         side = scale * (max if option == "content_size" else min)(height, width)
         # Rounded down: what is free now may be a little less the next time, and the other side is
         # rounded to whole pixels.

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tf_style.encoder import VGGEncoder, layers_up_to
+from tf_style.encoder import VGGEncoder, layers_up_to, stride_of
 from tf_style.errors import UserError
 from tf_style.losses import STYLE_LOSSES, content_loss, style_loss
 from tf_style.ops import total_variation
@@ -143,29 +143,18 @@ class Objective:
     ):
         styles = [(styles, 1.0)] if isinstance(styles, np.ndarray) else styles
         self.encoder, self.weights, self.shape = encoder, weights, (1, *content.shape)
-        features = encoder(content[None])
-        self.content = {layer: tf.identity(features[layer]) for layer in weights.content}
-        self.regions = {
-            layer: regions_at(content_masks, features[layer].shape[1:3], "content", layer)
-            for layer, _ in weights.style
-        }
-        del features
-        self.style_losses, self.style = {}, {}
-        total = sum(share for _, share in styles)
+        self.seed = seed
+        self.regions = self._regions(content, content_masks, "content")
+        self.content = self._content_features(content)
+        # The Gaussian kernel's follow with the first style, which its bandwidth is of.
+        self.style_losses = {key: STYLE_LOSSES.get(key[1]) for key in weights.style}
+        self.style, total = {}, sum(share for _, share in styles)
         for image, share in styles if weights.style else ():
-            features = encoder(image[None])
-            for layer, kernel in weights.style:
-                if (layer, kernel) not in self.style_losses:
-                    # The Gaussian kernel's bandwidth is the first style's.
-                    loss = style_loss(kernel, features[layer], seed)
-                    self.style_losses[layer, kernel] = loss
-                loss = self.style_losses[layer, kernel]
-                regions = regions_at(style_masks, features[layer].shape[1:3], "style", layer)
-                found = [loss.statistics(features[layer], region) for region in regions]
-                found = keras.tree.map_structure(lambda x, by=share / total: by * x, found)
-                if (layer, kernel) in self.style:
-                    found = keras.tree.map_structure(ops.add, self.style[layer, kernel], found)
-                self.style[layer, kernel] = found
+            found = self._statistics(image, self._regions(image, style_masks, "style"))
+            found = keras.tree.map_structure(lambda x, by=share / total: by * x, found)
+            if self.style:
+                found = keras.tree.map_structure(ops.add, self.style, found)
+            self.style = found
         # Content, style and total variation of the image that was evaluated last.
         self.last_parts = tf.Variable(tf.zeros(3), trainable=False)
         self.value_and_gradient = tf.function(
@@ -188,19 +177,54 @@ class Objective:
 
     def parts(self, image: tf.Tensor) -> tf.Tensor:
         """Content, style and total variation of an image `(1, height, width, 3)`, weighted."""
-        weights, features = self.weights, self.encoder(image)
-        content = style = tv = tf.zeros(1)
-        for layer, weight in weights.content.items():
+        features, content = self.encoder(image), tf.zeros(1)
+        for layer, weight in self.weights.content.items():
             content += weight * content_loss(features[layer], self.content[layer])
-        for (layer, kernel), weight in weights.style.items():
-            loss, target = self.style_losses[layer, kernel], self.style[layer, kernel]
-            regions = self.regions[layer]
-            for region, of_region in zip(regions, target, strict=True):
-                found = loss.statistics(features[layer], region)
-                style += weight / len(regions) * loss.distance(found, of_region)
-        if weights.tv:
-            tv = weights.tv * total_variation(image)
-        return tf.concat([content, style, tv], axis=0)
+        style = self._style_part(self._described(features, self.regions))
+        return tf.concat([content, style, self._tv_part(image)], axis=0)
+
+    def _style_part(self, found):
+        """Of statistics as `_described` gives them, their distance from the style's, weighted."""
+        style = tf.zeros(1)
+        for key, weight in self.weights.style.items():
+            for of_region, target in zip(found[key], self.style[key], strict=True):
+                distance = self.style_losses[key].distance(of_region, target)
+                style += weight / len(self.style[key]) * distance
+        return style
+
+    def _tv_part(self, image):
+        tv = self.weights.tv
+        return tv * total_variation(image) if tv else tf.zeros(1)
+
+    def _described(self, features, regions):
+        """For every layer and style loss the statistics of each region."""
+        return {
+            (layer, kernel): [loss.statistics(features[layer], at) for at in regions[layer]]
+            for (layer, kernel), loss in self.style_losses.items()
+        }
+
+    def _regions(self, image, masks, what):
+        """The masks' regions at every layer of the style."""
+        height, width, _ = image.shape
+        layers = {layer: stride_of(layer) for layer, _ in self.weights.style}
+        return {
+            layer: regions_at(masks, (height // stride, width // stride), what, layer)
+            for layer, stride in layers.items()
+        }
+
+    # What takes a whole picture's features, when the targets are set.
+
+    def _content_features(self, image):
+        features = self.encoder(image[None])
+        return {layer: tf.identity(features[layer]) for layer in self.weights.content}
+
+    def _statistics(self, image, regions):
+        features = self.encoder(image[None])
+        for (layer, kernel), loss in self.style_losses.items():
+            if loss is None:
+                loss = style_loss(kernel, features[layer], self.seed)
+                self.style_losses[layer, kernel] = loss
+        return self._described(features, regions)
 
 
 def regions_at(

@@ -19,13 +19,14 @@ from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import layers_up_to
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.film import check_film, write_film
-from tf_style.gatys import MIN_SIDE, Iterate, gatys, plan
+from tf_style.gatys import Iterate, gatys
 from tf_style.images import probe, read_image, write_image
 from tf_style.layout import concat, fit_longer, fit_shorter, resize, resize_mask, scaled_size
-from tf_style.memory import check_memory
+from tf_style.memory import allowed_memory, check_memory
 from tf_style.ops import match_color, preserve_luma
 from tf_style.options import weighted
 from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
+from tf_style.scales import MIN_SIDE, bytes_of, plan, tile_for
 from tf_style.weights import read_npz, write_atomically, write_npz
 
 __all__ = ["Painted", "paint_folder"]
@@ -33,13 +34,10 @@ __all__ = ["Painted", "paint_folder"]
 PROGRESS = ".progress"
 STATE = f"{PROGRESS}/state.npz"
 
-# Peak of encoder and gradient above the libraries' own: with 20 pairs of history, which the
-# estimate counts apart, 3950 bytes a pixel were measured from 128 to 512 px (VGG16 to relu5_1).
-BYTES_PER_PIXEL = 3600
-
 # Options that may change between a run and the one that goes on with it.
-FREE = {"max_evaluations", "max_pixels", "out_path", "quality", "save_every", "animation", "resume",
-        "overwrite", "skip_existing", "content_path", "style_path", "concat"}  # fmt: skip
+FREE = {"max_evaluations", "max_memory", "max_pixels", "out_path", "quality", "save_every",
+        "animation", "resume", "overwrite", "skip_existing", "content_path", "style_path",
+        "concat"}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,8 +175,13 @@ def _paint(config, content, styles, out, should_stop):
 def _flat(state):
     """A state as arrays of the types that `read_npz` takes."""
     named = state | {f"optimizer/{name}": x for name, x in state["optimizer"].items()}
-    arrays = {name: np.asarray(x) for name, x in named.items() if name != "optimizer"}
-    return {k: x if x.dtype.kind == "f" else x.astype("int64") for k, x in arrays.items()}
+    del named["optimizer"]
+    # Histories are rows, which become one array when they are written, not before.
+    named = {k: x if isinstance(x, tuple) else np.asarray(x) for k, x in named.items()}
+    return {
+        k: x if isinstance(x, tuple) or x.dtype.kind == "f" else x.astype("int64")
+        for k, x in named.items()
+    }
 
 
 def _read_state(folder, about, config, size):
@@ -191,7 +194,7 @@ def _read_state(folder, about, config, size):
         stages = plan(*size, config.scales, config.max_evaluations)
         stage = int(read_npz(path, {"stage": ()})["stage"])
         height, width, _ = stages[min(max(stage, 0), len(stages) - 1)]
-        arrays = read_npz(path, *_shapes(config, height * width * 3))
+        arrays = read_npz(path, *_shapes(config, height * width * 3, len(stages)))
     except (UserError, OSError, ValueError) as error:
         raise UserError(f"`{folder}` cannot be gone on from: {error} Use --overwrite.") from error
     changed = [key for key in about if stored.get(key) != about[key]]
@@ -204,9 +207,9 @@ def _read_state(folder, about, config, size):
     return {k: v for k, v in arrays.items() if "/" not in k} | {"optimizer": optimizer}
 
 
-def _shapes(config, n):
+def _shapes(config, n, stages):
     """Shapes of a state of n numbers: of what is always there, and of what an optimizer adds."""
-    always = {"start": (n,), "position": (n,)}
+    always = {"start": (n,), "position": (n,), "tiles": (stages,)}
     always |= dict.fromkeys(("stage", "used", "retried", "exact", "finished"), ())
     adds = {"evaluations": ()}
     if config.optimizer == "adam":
@@ -267,6 +270,15 @@ def _check_memory(config, contents):
     if not sizes:
         return ""
     height, width, path = max(sizes, key=lambda size: size[0] * size[1])
-    # Steps and gradient changes, and the two passes over them.
-    history = 4 * config.history * 12 if config.optimizer == "lbfgs" else 0
-    return check_memory(height, width, path, bytes_per_pixel=BYTES_PER_PIXEL + history)
+    limit = allowed_memory(config.max_memory)
+    tiles = {(h, w): tile_for(config, h, w, limit)
+             for h, w, _ in plan(height, width, config.scales, config.max_evaluations)}  # fmt: skip
+    costs = {size: bytes_of(config, *size, tile) for size, tile in tiles.items()}
+    # A coarse scale without tiles may take more than the finest with them.
+    most = max(each * h * w + fixed for (h, w), (each, fixed) in costs.items())
+    each, _ = costs[height, width]
+    return check_memory(
+        height, width, path, bytes_per_pixel=each, fixed_bytes=most - each * height * width,
+        max_memory=config.max_memory,
+        how=f" in tiles of {tile} px" if (tile := tiles[height, width]) else "",
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -213,9 +214,7 @@ def write_npz(path: str | Path, arrays: Arrays) -> None:
         path: The file; an existing one is replaced in one step.
         arrays: By name; `/` may stand in a name. Their types are kept.
     """
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    write_atomically(path, content.getvalue())
+    write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
 def to_float16(arrays: Arrays) -> Arrays:
@@ -232,13 +231,19 @@ def to_float16(arrays: Arrays) -> Arrays:
     return halves
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file under a temporary name, flush it to the disk and rename it into place."""
+def write_atomically(path: str | Path, content: bytes | Callable) -> None:
+    """Write a file under a temporary name, flush it to the disk and rename it into place.
+
+    Args:
+        path: The file.
+        content: All of it, or what writes it into an open file: a large one is never in memory
+            as a whole.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            content(file) if callable(content) else file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
