@@ -229,7 +229,7 @@ RUNS = {
     "pair rewritten": pair_rewritten,
     "folder": folder,
     "folder float32": functools.partial(folder, precision="float32"),
-    "large": functools.partial(folder, new_style=False),
+    "large": functools.partial(folder, new_style=False, max_memory=3.0),
     "photo by photo": photo_by_photo,
     "style every time": functools.partial(photo_by_photo, encode_once=False),
     "whole": whole,
