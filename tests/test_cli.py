@@ -22,7 +22,7 @@ from tf_style.cli import app, stylize, train
 from tf_style.cli import conditional as conditional_cli
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
-from tf_style.errors import NonFiniteError, UserError
+from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.images import read_image, write_image
 
 DOORS = {"stylize.py": (stylize, StylizeConfig), "train.py": (train, TrainConfig)}
@@ -194,7 +194,8 @@ def test_train_then_stylize_in_one_process(call, folders, monkeypatch):
     assert "CPU with" in " ".join(lines) or "GPU" in " ".join(lines)
     assert "content: 2 pictures, 0 left out" in lines
     assert re.fullmatch(
-        r"step 2/2 content [\d.e+]+ style [\d.e+]+ total [\d.e+]+ \| [\d.]+ pairs/s, input \d+% \| 0s left",
+        r"step 2/2 content [\d.e+]+ style [\d.e+]+ total [\d.e+]+ "
+        r"\| [\d.]+ pairs/s, input \d+% \| 0s left",
         lines[-2],
     )
     assert lines[-1] == f"done; try it by stylize.py --checkpoint {folders / 'ckpt'}"
@@ -266,6 +267,7 @@ def test_help(door, word, capsys):
     [
         (UserError("do this"), 2, "do this"),
         (NonFiniteError("it is NaN"), 3, "it is NaN"),
+        (WorkerLostError("start it again"), 5, "start it again"),
         (MemoryError(), 4, "out of memory; use smaller pictures or batches"),
         (tf.errors.ResourceExhaustedError(None, None, "OOM"), 4, "out of memory; use smaller"),
         (KeyboardInterrupt(), 130, "interrupted"),

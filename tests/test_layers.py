@@ -111,6 +111,23 @@ def test_reflection_is_numpys(padding):
     assert np.array_equal(layers.ReflectionPadding2D(padding)(x), expected)
 
 
+@pytest.mark.parametrize("padding", [1, 2, 4])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_reflection_in_training_has_the_same_bits_and_gradient(padding, dtype):
+    x = tf.constant(features(2, 5, 7, 3), dtype)
+    weights = tf.constant(features(2, 5 + 2 * padding, 7 + 2 * padding, 3), dtype)
+    layer = layers.ReflectionPadding2D(padding, dtype=dtype)
+    found = {}
+    for training in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            padded = layer(x, training=training)
+            weighted = tf.reduce_sum(padded * weights)
+        found[training] = padded, tape.gradient(weighted, x)
+    for one, other in zip(found[False], found[True], strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_reflection_needs_more_lines_than_it_adds():
     with pytest.raises(Exception, match="paddings must be less than the dimension size"):
         layers.ReflectionPadding2D(4)(features(1, 4, 7, 3))

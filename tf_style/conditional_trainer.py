@@ -53,8 +53,8 @@ class _TransferTrainer(Trainer):
 
     def weigh(self, content, stylized, target):
         """Weighted losses, each `(batch,)`, by name."""
-        features = self.encoder(stylized)
-        of_content = self.encoder(content) if self.weights.content else {}
+        features = self.encoder(stylized, training=True)
+        of_content = self.encoder(content, training=True) if self.weights.content else {}
         losses = {
             f"content/{layer}": weight * content_loss(features[layer], of_content[layer])
             for layer, weight in self.weights.content.items()
@@ -119,7 +119,7 @@ class ConditionalTrainer(_TransferTrainer):
         weights = ops.one_hot(style, len(self.names))
         target = keras.tree.map_structure(lambda x: tf.tensordot(weights, x, 1), self.targets)
         picks = ops.one_hot(style + self.first, len(self.stylizer.styles))
-        stylized = self.stylizer({"content": content, "style_weights": picks})
+        stylized = self.stylizer({"content": content, "style_weights": picks}, training=True)
         return self.weigh(content, stylized, target)
 
     def pair_options(self):
@@ -153,7 +153,7 @@ class PredictedTrainer(_TransferTrainer):
         self.moved = self.stylizer.trainable_variables
 
     def losses(self, content, style, identity):
-        target = self.statistics(self.encoder(style))
+        target = self.statistics(self.encoder(style, training=True))
         target = keras.tree.map_structure(ops.stop_gradient, target)
         stylized = self.stylizer({"content": content, "style": style})
         return self.weigh(content, stylized, target)

@@ -283,14 +283,14 @@ class AdaINTrainer(Trainer):
         """Weighted losses of a batch, each `(batch,)`, by name."""
         c = self.config
         batch = ops.shape(content)[0]
-        both = self.encoder(ops.concatenate([content, style]))
+        both = self.encoder(ops.concatenate([content, style]), training=True)
         both = {layer: ops.stop_gradient(x) for layer, x in both.items()}
         target_style = style_of({k: x[batch:] for k, x in both.items()}, c.style_layers)
         statistics = ChannelStatistics()(both[c.content_layer][batch:])
         target = self.stylizer.adain(both[c.content_layer][:batch], statistics, ops.ones(batch))
 
-        stylized = self.decoder(target)
-        features = self.encoder(stylized)
+        stylized = self.decoder(target, training=True)
+        features = self.encoder(stylized, training=True)
         found_style = style_of(features, c.style_layers)
         losses = {"content": c.content_weight * content_loss(features[c.content_layer], target)}
         for layer in c.style_layers:
