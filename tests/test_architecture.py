@@ -23,7 +23,8 @@ LEVELS = [
     # models
     "adain conditional objective served",
     # use
-    "inference folder export_formats export gatys painting trainer conditional_trainer training",
+    "inference folder export_formats export gatys painting trainer conditional_trainer"
+    " previews resuming training",
     # journeys
     "cli.app cli.conditional cli.train cli.gatys cli.export cli.stylize",
 ]
