@@ -7,10 +7,8 @@ MultiWorkerMirroredStrategy with two workers (https://github.com/keras-team/kera
 import dataclasses
 import functools
 import importlib.util
-import json
 import platform
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +21,11 @@ from tf_style import checkpoint, data, devices
 from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
-from tf_style.film import check_film, write_film
-from tf_style.images import list_images, read_image, write_image
-from tf_style.layout import center_crop, fit_shorter, grid
+from tf_style.film import check_film
+from tf_style.images import list_images
 from tf_style.precision import cpu_threads
+from tf_style.previews import Previews, write_scalars
+from tf_style.resuming import check_options, check_surroundings, fingerprint
 from tf_style.trainer import AdaINTrainer, Trainer
 
 __all__ = ["Progress", "train"]
@@ -36,17 +35,6 @@ TRAINERS = {
     "conditional": ConditionalTrainer,
     "predicted": PredictedTrainer,
 }
-
-# Pairs shown in every preview, and pairs over which the held-out losses are averaged.
-PREVIEW_PAIRS = 4
-VALIDATION_PAIRS = 40
-
-# What may change between sittings without making it another run.
-FREE = {
-    "checkpoint", "overwrite", "save_iter", "log_iter", "preview_iter", "content_path",
-    "style_path", "val_content_path", "val_style_path", "allow_changed_data", "progress_gif",
-    "device", "deterministic", "steps_per_call", "profile",
-}  # fmt: skip
 
 # What TensorFlow raises in a worker when another is gone, by the moment at which it finds out.
 LOST = (
@@ -163,6 +151,7 @@ class _Run:
             count = 0 if name == "style" and self.trainer.by_index else config.max_images
             told = functools.partial(on_scan, name)
             self.pictures[name] = data.scan(path, count, config.seed, on_file=told)
+        self.previews = Previews(config, self.trainer, self.pictures, self.directory)
         self._open()
 
     def _folders(self):
@@ -226,9 +215,8 @@ class _Run:
 
     def _agree(self, record):
         """All workers begin at the same step, with the same options and pictures."""
-        options = {k: v for k, v in record["training"].items() if k not in FREE}
-        told = json.dumps([self.start, options, record["data"]]).encode()
-        if len(set(devices.everyone(self.strategy, zlib.crc32(told)))) > 1:
+        told = fingerprint(self.start, record)
+        if len(set(devices.everyone(self.strategy, told))) > 1:
             raise UserError(
                 "The workers do not see the same: give each the same command, the same pictures, "
                 f"and one --checkpoint on a disk that all of them see. Here: step {self.start} of "
@@ -315,7 +303,7 @@ class _Run:
                 passed = time.monotonic() - since
                 rate = float(self.trainer.optimizer.learning_rate)
                 told = {"learning_rate": rate, "input_share": waited / passed}
-                _write_scalars(writer, step, means | told)
+                write_scalars(writer, step, means | told)
                 seconds = passed / done
                 yield Progress(
                     step, c.max_iter, means, seconds, c.batch_size / seconds, waited / passed, rate
@@ -323,7 +311,8 @@ class _Run:
                 if saves:
                     self._save(step)
                 if previews and self.writes:
-                    yield from self._look(writer, step)
+                    for note in self.previews.look(writer, step):
+                        yield Progress(step, c.max_iter, {}, note=note)
                 waiting, since = [], time.monotonic()
         writer.close()
         # No worker leaves while another still needs it, or writes.
@@ -378,123 +367,6 @@ class _Run:
         means = {name: float(np.mean(values)) for name, values in losses.items()}
         return means, len(faults), sum(float(waited) for _, _, waited in waiting)
 
-    # --- Looking at what has been learnt ---
-
-    def _look(self, writer, step):
-        """A preview of the fixed pairs, and the held-out losses where there are such pairs."""
-        c, pictures = self.config, self.pictures
-        contents, styles = (
-            [self._middle(path) for path in _spread(found.paths, PREVIEW_PAIRS)]
-            for found in (
-                pictures.get("val_content", pictures["content"]),
-                pictures.get("val_style", pictures["style"]),
-            )
-        )
-        styles, stylized = self.trainer.preview(contents, styles)
-        picture = grid([contents, styles, list(stylized)])
-        write_image(self.directory / "previews" / f"{step:08d}.jpg", picture, overwrite=True)
-        if c.progress_gif:
-            frames = self.directory / "progress"
-            write_image(frames / f"{step:08d}.png", stylized[0], overwrite=True)
-            write_film(
-                c.progress_gif, [read_image(frame) for frame in sorted(frames.glob("*.png"))]
-            )
-        with writer.as_default():
-            tf.summary.image("content, style, stylized", picture[None], step)
-        if "val_content" in pictures:
-            losses = self._held_out_losses()
-            _write_scalars(writer, step, {f"val/{k}": v for k, v in losses.items()})
-            note = "held out: " + ", ".join(f"{k} {v:.4g}" for k, v in losses.items())
-            yield Progress(step, c.max_iter, {}, note=note)
-
-    def _middle(self, path):
-        """A picture as training would cut it, but from the middle."""
-        c = self.config
-        return center_crop(fit_shorter(read_image(path), c.resize_size, enlarge=True), c.crop_size)
-
-    def _held_out_losses(self):
-        contents = self.pictures["val_content"].paths
-        styles = self.pictures.get("val_style", self.pictures["style"]).paths
-        count = min(VALIDATION_PAIRS, max(len(contents), len(styles)))
-        sums = {}
-        pairs = zip(_spread(contents, count), _spread(styles, count), strict=True)
-        for k, (content, style) in enumerate(pairs):
-            style = np.array(k % len(styles)) if self.trainer.by_index else self._middle(style)
-            losses = self.trainer.evaluate(
-                self._middle(content)[None], style[None], np.zeros(1, "float32")
-            )
-            for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(loss[0]) / count
-        sums.pop("identity", None)  # Nothing, of pairs that are not identical.
-        return sums | {"total": sum(sums.values())}
-
-
-def check_options(before: dict, config: TrainConfig) -> None:
-    """Refuse to go on with other options than those that the run began with.
-
-    Args:
-        before: What the directory's `config.json` says of the training.
-        config: What is asked for now.
-
-    Raises:
-        UserError: An option that makes it another run.
-    """
-    free = set(FREE)
-    if config.lr_schedule == "inverse":
-        free.add("max_iter")  # No step depends on it, so a run may be made longer.
-    for name, value in dataclasses.asdict(config).items():
-        value = list(value) if isinstance(value, tuple) else value
-        if name not in free and before.get(name, value) != value:
-            raise UserError(
-                f"The run in {config.checkpoint} has {name}={before[name]!r}, not {value!r}: give "
-                "the same options, another --checkpoint, or --overwrite to begin anew."
-            )
-
-
-def check_surroundings(old: dict, new: dict) -> list[str]:
-    """Refuse to go on with other weights or pictures than those that the run began with.
-
-    Args:
-        old: The directory's `config.json`.
-        new: What it would be, had the run begun now.
-
-    Returns:
-        Sentences on what changed and may.
-
-    Raises:
-        UserError: What changed makes it another run.
-    """
-    where = new["training"]["checkpoint"]
-    digests = [x["model"].get("encoder_sha256", "") for x in (old, new)]
-    if digests[0] != digests[1]:
-        raise UserError(
-            f"The run in {where} began with other encoder weights: SHA-256 {digests[0][:12]}..., "
-            f"now {digests[1][:12]}..."
-        )
-    known = old.get("data", {}).get("digests", {})
-    changed = [name for name, x in new["data"]["digests"].items() if known.get(name, x) != x]
-    if changed and not new["training"]["allow_changed_data"]:
-        raise UserError(
-            f"The {' and '.join(changed)} pictures are not those that the run in {where} began "
-            "with; restore them, or go on with --allow-changed-data."
-        )
-    sentences = [f"the {name} pictures have changed" for name in changed]
-    versions = old.get("versions", {})
-    sentences += [
-        f"{name} was {versions[name]} and is now {value}: the run goes on, but not bit for bit "
-        "as it would have"
-        for name, value in new["versions"].items()
-        if versions.get(name, value) != value
-    ]
-    return sentences
-
-
-def _spread(paths: tuple, count: int) -> list:
-    """`count` of the paths at equal distances, round and round if there are fewer."""
-    if len(paths) <= count:
-        return [paths[i % len(paths)] for i in range(count)]
-    return [paths[i * len(paths) // count] for i in range(count)]
-
 
 def _how_to_see(step: int, directory: Path) -> str:
     """Where a profile is, and what shows it."""
@@ -502,9 +374,3 @@ def _how_to_see(step: int, directory: Path) -> str:
     if not any(map(importlib.util.find_spec, ("xprof", "tensorboard_plugin_profile"))):
         sentence += "; for TensorBoard to show it, pip install xprof"
     return sentence
-
-
-def _write_scalars(writer, step: int, values: dict[str, float]) -> None:
-    with writer.as_default():
-        for name, value in values.items():
-            tf.summary.scalar(name, value, step)
