@@ -174,6 +174,7 @@ def stylize_folder(
             return
         options = {"passes": config.passes, "luma": config.preserve_color == "luma"}
         options |= {"tile": plan.tile, "spilled": plan.spilled}
+        *_, last = photo.outs
         for label, out in photo.outs.items():
             if should_stop():
                 return
@@ -181,6 +182,8 @@ def stylize_folder(
             try:
                 [style], at = [statistics(mixture, content) for mixture in wanted[label]], out
                 image = tiled(content, style, config.alpha, **options)
+                if label == last:
+                    content = None  # Pillow's copy of the result takes its place.
                 write_image(out, image, quality=config.quality, overwrite=config.overwrite)
             except (UserError, NonFiniteError) as error:
                 fault = error
