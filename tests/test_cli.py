@@ -149,7 +149,7 @@ def test_non_finite(call, folders, damaged, kernel, sentence):
         ({"contnet_size": 3}, r"no flag --contnet-size; did you mean --content-size\? See --help"),
         (
             {"content_size": 10**9, "content": "huge"},
-            "would take about .* GB of memory, and .* fit",
+            "would take about .* GB of memory in tiles of 128 px, and .* fits",
         ),
     ],
     ids=lambda x: ",".join(x) if isinstance(x, dict) else "",

@@ -146,7 +146,17 @@ def test_a_photo_that_was_resized_counts_as_floats(monkeypatch):
 def test_no_tiles_fit(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
     sentence = "a.jpg at 9000x9000 would take about 1.3 GB of memory in tiles of 128 px, and 1.0 GB"
-    with pytest.raises(UserError, match=sentence + " are free: give a smaller --content-size.$"):
+    with pytest.raises(
+        UserError, match=sentence + r" are free: --content-size (\d+) fits.$"
+    ) as fault:
         plan(9000, 9000)
-    with pytest.raises(UserError, match="tiles of 1000 px, .*--content-size, or --tile-size 0"):
+    # As a whole, as it would then be done.
+    side = int(str(fault.value).split("--content-size ")[1].split()[0])
+    assert 0.95 * 10**9 < memory.untiled_bytes(side, side) <= 10**9
+    with pytest.raises(
+        UserError, match=r"tiles of 1000 px, .*: --tile-size 0 --content-size \d+ f"
+    ):
         plan(4000, 4000, tile=1000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**8)
+    with pytest.raises(UserError, match=": end other programs.$"):
+        plan(4000, 4000)

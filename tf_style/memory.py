@@ -131,12 +131,8 @@ def check_memory(
     available = allowed_memory(max_memory)
     what = f"{what} at {width}x{height}{how}"
     if needed > available:
-        left = max(available - BASE_BYTES - fixed_bytes, 0)
-        scale = (left / bytes_per_pixel / (height * width)) ** 0.5
-        side = scale * (max if option == "content_size" else min)(height, width)
-        # Rounded down: what is free now may be a little less the next time, and the other side is
-        # rounded to whole pixels.
-        side = int(0.995 * side) // 16 * 16
+        which = (max if option == "content_size" else min)(height, width)
+        side = _side_that_fits(which, height * width, available - fixed_bytes, bytes_per_pixel)
         way_out = f"--{option.replace('_', '-')} {side} fits" if side else "end other programs"
         raise UserError(
             f"{what} would take about {needed / 1e9:.1f} GB of memory, and "
@@ -207,11 +203,22 @@ def plan_tiles(
             memory = BASE_BYTES + max(at_work + scratch * (not spilled), apart)
             if memory <= allowed:
                 return TilePlan(side, spilled, memory, scratch)
-    way_out = "give a smaller --content-size" + ", or --tile-size 0" * bool(tile)
+    # As a whole: a photo that is made smaller is not read in tiles.
+    fits = _side_that_fits(max(height, width), pixels, allowed, BYTES_PER_PIXEL)
+    way_out = f"{'--tile-size 0 ' * bool(tile)}--content-size {fits} fits"
+    way_out = way_out if fits else "end other programs"
     raise UserError(
         f"{what} at {width}x{height} would take about {memory / 1e9:.1f} GB of memory in tiles of "
         f"{side} px, and {_limit(allowed, max_memory)}: {way_out}."
     )
+
+
+def _side_that_fits(side: int, pixels: int, available: int, bytes_per_pixel: int) -> int:
+    """What a side of a picture may have for the whole to fit; 0 if nothing does."""
+    scale = (max(available - BASE_BYTES, 0) / bytes_per_pixel / pixels) ** 0.5
+    # Rounded down: what is free now may be a little less the next time, and the other side is
+    # rounded to whole pixels.
+    return int(0.995 * scale * side) // 16 * 16
 
 
 def _limit(allowed: int, max_memory: float) -> str:
