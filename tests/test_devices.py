@@ -249,6 +249,7 @@ def alone(folders):
     return checkpoint
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one(folders, alone):
     checkpoint = folders / "mirrored"
     child = begin(folders, checkpoint, device="cpu:0,cpu:1", steps_per_call=3, deterministic="true")

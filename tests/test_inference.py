@@ -395,6 +395,7 @@ def test_shipped_model_keeps_the_photo(shipped, photos, paintings, stylized):
     assert np.mean(kept) > 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adain", "paintings", "magenta"])
 def test_bfloat16_is_within_40_db(name, photos, paintings):
     exact, fast = load(name, "float32"), load(name, "bfloat16")

@@ -124,6 +124,7 @@ def test_bfloat16_is_of_the_convolutions_only():
     assert tf.norm(by_tiles - gradient) < 0.02 * tf.norm(gradient)
 
 
+@pytest.mark.slow
 def test_the_first_steps_of_an_optimisation_are_the_same():
     weights = LossWeights({"relu2_1": 1.0}, style_of("gram", layers=("relu1_1", "relu2_1")))
     whole, tiled = both(encoder_of("relu1_1", "relu2_1"), (60, 72), weights)
