@@ -160,3 +160,5 @@ def test_no_tiles_fit(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 10**8)
     with pytest.raises(UserError, match=": end other programs.$"):
         plan(4000, 4000)
+    with pytest.raises(UserError, match="--max-memory is 0.01 GB: raise it.$"):
+        plan(4000, 4000, max_memory=0.01)

@@ -133,7 +133,9 @@ def check_memory(
     if needed > available:
         which = (max if option == "content_size" else min)(height, width)
         side = _side_that_fits(which, height * width, available - fixed_bytes, bytes_per_pixel)
-        way_out = f"--{option.replace('_', '-')} {side} fits" if side else "end other programs"
+        way_out = (
+            f"--{option.replace('_', '-')} {side} fits" if side else _more(available, max_memory)
+        )
         raise UserError(
             f"{what} would take about {needed / 1e9:.1f} GB of memory, and "
             f"{_limit(available, max_memory)}: {way_out}."
@@ -206,7 +208,7 @@ def plan_tiles(
     # As a whole: a photo that is made smaller is not read in tiles.
     fits = _side_that_fits(max(height, width), pixels, allowed, BYTES_PER_PIXEL)
     way_out = f"{'--tile-size 0 ' * bool(tile)}--content-size {fits} fits"
-    way_out = way_out if fits else "end other programs"
+    way_out = way_out if fits else _more(allowed, max_memory)
     raise UserError(
         f"{what} at {width}x{height} would take about {memory / 1e9:.1f} GB of memory in tiles of "
         f"{side} px, and {_limit(allowed, max_memory)}: {way_out}."
@@ -219,6 +221,11 @@ def _side_that_fits(side: int, pixels: int, available: int, bytes_per_pixel: int
     # Rounded down: what is free now may be a little less the next time, and the other side is
     # rounded to whole pixels.
     return int(0.995 * scale * side) // 16 * 16
+
+
+def _more(allowed: int, max_memory: float) -> str:
+    """The way to more memory."""
+    return "raise it" if allowed == int(max_memory * 1e9) else "end other programs"
 
 
 def _limit(allowed: int, max_memory: float) -> str:
