@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tf_style.artefacts import psnr
 from tf_style.config_export import ExportConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.export_formats import FORMATS, Format
@@ -107,10 +108,10 @@ def _export_file(config, kind: Format):
         given, expected = _checked_pair(stylize)
         given = {name: given[name] for name in stylize.stylizer.input}
         found = kind.load(aside / path.name, given)()[0]
-        psnr = -10 * np.log10(np.mean((found - expected) ** 2) + 1e-12)
-        if not psnr >= kind.least_psnr:
+        nearness = psnr(found, expected)
+        if not nearness >= kind.least_psnr:
             raise NonFiniteError(
-                f"The exported file differs from the model: PSNR {psnr:.0f} dB, less than "
+                f"The exported file differs from the model: PSNR {nearness:.0f} dB, less than "
                 f"{kind.least_psnr}, so nothing is written."
             )
         size = _size(aside)

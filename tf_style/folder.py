@@ -156,11 +156,12 @@ def stylize_folder(
                         np.stack([statistics(mixture, photo.image) for photo in batch])
                         for mixture in wanted[label]
                     ]
-                except UserError as fault:
+                    at = None
+                    images = [_applied(config, stylize, encoded, one) for one in sheet]
+                except (UserError, NonFiniteError) as fault:
                     for out, photo in zip(outs, batch, strict=True):
                         yield _Result(out, photo, at=at or out, fault=fault)
                     continue
-                images = [_applied(config, stylize, encoded, one) for one in sheet]
                 for out, photo, *of_photo in zip(outs, batch, *images, strict=True):
                     yield _Result(out, photo, wanted[label], of_photo)
 
