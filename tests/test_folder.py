@@ -567,3 +567,11 @@ def test_what_a_table_asks_for(folders, table, changes, message):
 def test_a_device_that_there_is_not_is_told_first():
     with pytest.raises(UserError, match="a GPU that TensorFlow does not see.* Received: 'gpu:99'"):
         list(stylize_folder(StylizeConfig(content_path="nowhere", device="gpu:99")))
+
+
+def test_a_strength_that_a_table_does_not_have_is_a_fault_of_each_picture(folders, table):
+    names, faults, _ = run(folders, table, style=("wave",), alpha=0.5)
+    assert not names and [file for file, _ in faults] == [
+        "a_stylized_wave.png", "b_stylized_wave.png",
+    ]  # fmt: skip
+    assert all("`alpha` must be 1" in sentence for _, sentence in faults)
