@@ -18,13 +18,12 @@ SIDES = (256, 512, 768, 1024, 1536, 2048)
 
 def measure(side: int, precision: str) -> dict[str, float]:
     """Peak resident bytes before and after one picture of `side` px, in this process."""
-    from tf_style.adain import AdaINStylizer
-    from tf_style.inference import StyleTransfer
+    from tf_style.inference import load
 
     def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    stylize = StyleTransfer(AdaINStylizer("vgg16", compute_dtype=precision))
+    stylize = load("adain", precision)
     picture = np.random.default_rng(0).random((side, side, 3), "float32")
     statistics = stylize.encode_style(picture[:64, :64])
     before = peak()

@@ -25,9 +25,9 @@ class ReflectionPadding2D(keras.layers.Layer):
     Zeros at the border are dark pixels to a convolution and come out as a frame; the authors'
     networks reflect before every convolution.
 
-    In training the lines are copied, which on a processor takes a third of the time of
-    TensorFlow's MirrorPad in bfloat16, and in use MirrorPad, which takes less memory. The bits are
-    the same.
+    In training and in bfloat16 the lines are copied, which on a processor takes a quarter of the
+    time of TensorFlow's MirrorPad in bfloat16; in float32 in use MirrorPad, which takes less memory
+    and one operation of an export. The bits are the same.
 
     Args:
         padding: Lines added at each of the four sides, 0 or more. The input needs more lines
@@ -50,8 +50,10 @@ class ReflectionPadding2D(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         lines = (self.padding, self.padding)
-        if training and self.padding:
-            return _reflect_by_copies(inputs, self.padding)
+        if self.padding and training:
+            return _copied_in_training(inputs, self.padding)
+        if self.padding and keras.backend.standardize_dtype(inputs.dtype) == "bfloat16":
+            return _copied(inputs, self.padding)
         return ops.pad(inputs, ((0, 0), lines, lines, (0, 0)), mode="reflect")
 
     def compute_output_shape(self, input_shape):
@@ -309,8 +311,21 @@ def resizing_weights(size: int, new_size: int) -> keras.KerasTensor:
     return weights / ops.sum(weights, axis=1, keepdims=True)
 
 
-def _reflect_by_copies(inputs, lines):
-    """What MirrorPad gives, with its gradient, which adds into the picture and is fast as it is."""
+def _copied(x, lines):
+    """What MirrorPad gives."""
+
+    def turned(side, axis):
+        # A slice of negative stride is slower than one that is turned round.
+        return side if lines == 1 else tf.reverse(side, [axis])
+
+    above, below = x[:, 1 : lines + 1], x[:, -lines - 1 : -1]
+    x = tf.concat([turned(above, 1), x, turned(below, 1)], axis=1)
+    left, right = x[:, :, 1 : lines + 1], x[:, :, -lines - 1 : -1]
+    return tf.concat([turned(left, 2), x, turned(right, 2)], axis=2)
+
+
+def _copied_in_training(inputs, lines):
+    """The same, with MirrorPad's gradient, which adds into the picture and is fast as it is."""
 
     @tf.custom_gradient
     def reflect(x):
@@ -318,13 +333,7 @@ def _reflect_by_copies(inputs, lines):
             around = [[0, 0], [lines, lines], [lines, lines], [0, 0]]
             return tf.raw_ops.MirrorPadGrad(input=upstream, paddings=around, mode="REFLECT")
 
-        # A slice of negative stride is slower than one that is turned round.
-        sides = x[:, 1 : lines + 1], x[:, -lines - 1 : -1]
-        above, below = (tf.reverse(side, [1]) for side in sides)
-        x = tf.concat([above, x, below], axis=1)
-        sides = x[:, :, 1 : lines + 1], x[:, :, -lines - 1 : -1]
-        left, right = (tf.reverse(side, [2]) for side in sides)
-        return tf.concat([left, x, right], axis=2), gradient
+        return _copied(x, lines), gradient
 
     return reflect(inputs)
 
