@@ -2,7 +2,7 @@
 
 A run is a generator, made from a `Job`: what it does before its first `yield` is preparation; from
 there to the second is what is timed, and so on by turns. The first may give seconds that are to be
-taken off, the second gives the result, an image of uint8 or a number.
+taken off, the second gives the result, an image of uint8, the file of one, or a number.
 
 `python -m benchmarks.measure MODULE RUN FOLDER SIZE` serves one: to every line that it reads it
 answers with a line of JSON.
@@ -27,7 +27,7 @@ from benchmarks import square
 from benchmarks.networks import random_weights
 from tf_style import checkpoint
 from tf_style.errors import UserError
-from tf_style.images import list_images, read_image, to_uint8, write_image
+from tf_style.images import list_images, read_image, read_pixels, to_uint8, write_image
 
 __all__ = ["Job", "Worker", "interleaved", "peak_memory", "reset_peak"]
 
@@ -154,7 +154,7 @@ def serve(module: str, run: str, folder: str, size: str) -> None:
             seconds = time.perf_counter() - began - less
             answer = {"seconds": seconds, "peak": peak_memory() - imported}
             if path := line.strip():
-                np.save(path, result)
+                np.save(path, read_pixels(result) if isinstance(result, Path) else result)
         except UserError as error:  # Such as a picture that does not fit in memory.
             answer = {"fault": str(error)}
         print(json.dumps(answer), file=answers)

@@ -9,6 +9,7 @@ import functools
 import itertools
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -59,7 +60,7 @@ def pair_rewritten(job: Job) -> Iterator:
 
 def folder(
     job: Job, precision: str = "bfloat16", new_style: bool = True, **options
-) -> Iterator[float | np.ndarray]:
+) -> Iterator[float | Path]:
     """`stylize_folder`, from files to files, less what loading and tracing take.
 
     That is what a run takes whose only photo is small; one after it, which has this photo too, is
@@ -103,8 +104,7 @@ def folder(
         began = time.perf_counter()
         run([])
         yield time.perf_counter() - began
-        path = run(job.photos)
-        yield to_uint8(read_image(path))
+        yield run(job.photos)
 
 
 def photo_by_photo(job: Job, precision: str = "bfloat16", encode_once: bool = True) -> Iterator:
@@ -119,7 +119,7 @@ def photo_by_photo(job: Job, precision: str = "bfloat16", encode_once: bool = Tr
             else:
                 image = stylize(path, job.style)
             write_image(out / path.name, image, overwrite=True)
-        yield to_uint8(read_image(out / path.name))
+        yield out / path.name
 
 
 def whole(job: Job) -> Iterator:
@@ -229,7 +229,7 @@ RUNS = {
     "pair rewritten": pair_rewritten,
     "folder": folder,
     "folder float32": functools.partial(folder, precision="float32"),
-    "large": functools.partial(folder, new_style=False, max_memory=3.0),
+    "large": functools.partial(folder, new_style=False, max_memory=2.0),
     "photo by photo": photo_by_photo,
     "style every time": functools.partial(photo_by_photo, encode_once=False),
     "whole": whole,

@@ -159,7 +159,7 @@ def photos(job: Job, dtype: torch.dtype = torch.float32) -> Iterator:
         for path in job.photos:
             image = as_image(stylize(as_tensor(read(path)), as_tensor(read(job.style))))
             Image.fromarray(image).save(out / path.name, quality=95, subsampling=0)
-        yield read(out / job.photos[-1].name)
+        yield out / job.photos[-1].name
 
 
 def training(job: Job, dtype: torch.dtype = torch.float32) -> Iterator:

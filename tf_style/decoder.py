@@ -54,9 +54,8 @@ class Decoder(FromArguments, keras.Model):
         for current, before in zip(reversed(path), [*reversed(path[:-1]), None], strict=True):
             block, index = current.removeprefix("relu").split("_")
             last = before is None
-            dtype = "float32" if last else policy
             if padding == "reflect":
-                x = ReflectionPadding2D(1, dtype=dtype, name=f"pad{block}_{index}")(x)
+                x = ReflectionPadding2D(1, dtype=policy, name=f"pad{block}_{index}")(x)
             x = keras.layers.Conv2D(
                 3 if last else FILTERS[int(before[4]) - 1],
                 3,
@@ -64,7 +63,7 @@ class Decoder(FromArguments, keras.Model):
                 activation=None if last else "relu",
                 kernel_initializer="glorot_uniform" if last else "he_uniform",
                 bias_initializer=keras.initializers.Constant(0.5) if last else "zeros",
-                dtype=dtype,
+                dtype="float32" if last else policy,
                 name=f"conv{block}_{index}",
             )(x)
             if index == "1" and not last:

@@ -99,7 +99,8 @@ class VGGPreprocessing(keras.layers.Layer):
         super().__init__(dtype=dtype, **kwargs)
 
     def call(self, image):
-        return image[..., ::-1] * 255.0 - ops.array(MEAN_BGR, dtype="float32")
+        # Turned round, for a slice of negative stride takes three times as long.
+        return ops.flip(image, axis=-1) * 255.0 - ops.array(MEAN_BGR, dtype="float32")
 
     def compute_output_shape(self, input_shape):
         return input_shape
