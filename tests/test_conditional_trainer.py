@@ -1,6 +1,7 @@
 """What the trainings of many styles move, and towards what."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -160,6 +161,29 @@ def test_training_resuming_and_adding_a_style(folders, tmp_path):
         list(train(dataclasses.replace(adding, overwrite=True)))
     with pytest.raises(UserError, match="has the styles night, wave, new, which are not those"):
         list(train(options))
+
+
+def test_a_table_may_start_from_another(folders, tmp_path):
+    first = config(folders, checkpoint=str(tmp_path / "first"))
+    list(train(first))
+    old = ConditionalTrainer(first)
+    old.load(first.checkpoint, old.model)
+    for painting in (folders / "paintings/wave.png", folders / "new.png"):
+        shutil.copy(painting, tmp_path)
+    options = dataclasses.replace(
+        first, style_path=str(tmp_path / "*.png"), start_from=first.checkpoint,
+        checkpoint=str(tmp_path / "second"), max_iter=1, learning_rate=0,
+    )  # fmt: skip
+    list(train(options))
+    expected = {name: v.numpy() for name, v in old.stored.items()}
+    night, wave = expected.pop("styles/night"), expected["styles/wave"]
+    expected["styles/new"] = (night + wave) / 2
+    with np.load(tmp_path / "second/stylizer.npz") as found:
+        assert set(found.files) == set(expected)
+        for name in found.files:
+            np.testing.assert_array_equal(found[name], expected[name])
+    with pytest.raises(UserError, match="begins with the model in --checkpoint, not `start_from`"):
+        dataclasses.replace(first, add_style="a.png", start_from="paintings")
 
 
 def test_max_images_thins_the_photos_and_no_style(folders, tmp_path):

@@ -26,6 +26,7 @@ OPTIONS = {
     "content_layer": "relu2_1",
     "style_layers": "relu1_1,relu2_1",
     "identity_weight": "5",
+    "ema_momentum": "0.5",
     "crop_size": "16",
     "resize_size": "24",
     "batch_size": "4",

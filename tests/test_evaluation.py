@@ -39,6 +39,10 @@ def test_the_losses_are_what_they_say(judge):
         assert found["gram"][layer] == pytest.approx(
             np.mean((gram[0] - gram[1]) ** 2) / 4, rel=1e-3
         )
+        centred = [np.cov(x.T, bias=True) for x in flat]
+        assert found["centred"][layer] == pytest.approx(
+            np.mean((centred[0] - centred[1]) ** 2) / 4, rel=1e-3
+        )
         moments = sum(
             np.mean((f(flat[0]) - f(flat[1])) ** 2)
             for f in (lambda x: x.mean(0), lambda x: x.std(0))
@@ -49,13 +53,17 @@ def test_the_losses_are_what_they_say(judge):
 def test_the_photo_loses_nothing_and_the_painting_has_its_own_style(judge):
     assert judge(PHOTO, PHOTO, PAINTING)["content"] == 0
     style = judge(PAINTING, PHOTO, PAINTING)
-    assert max(*style["moments"].values(), *style["gram"].values()) < 1e-9
+    assert max(max(style[k].values()) for k in ("moments", "gram", "centred")) < 1e-9
     assert style["content"] > 0.5
 
 
 def test_a_summary_counts_every_layer_alike():
     def losses(content, a, b):
-        style = {"moments": {"a": a, "b": b}, "gram": {"a": a**2, "b": b**2}}
+        style = {
+            "moments": {"a": a, "b": b},
+            "gram": {"a": a**2, "b": b**2},
+            "centred": {"a": a, "b": b},
+        }
         return {"content": content, "frame": 1.0, "checkerboard": 0.5} | style
 
     records = {
@@ -82,21 +90,22 @@ def options(folders, tiny):
 def test_a_folder(options, folders, stylize):
     options |= {"gatys_evaluations": (3, 6), "gatys_pairs": 1}
     records = list(evaluate(EvaluateConfig(**options)))
-    assert [r.done for r in records] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
+    assert [r.done for r in records] == [*range(1, 14), 13]
     out = folders / "evaluation"
     found = json.loads((out / "evaluation.json").read_text())
-    assert found["summary"].keys() == {"photo", "tiny", "gatys 3", "gatys 6"}
+    assert found["summary"].keys() == {"photo", "recoloured", "tiny", "gatys 3", "gatys 6"}
     assert [found["summary"][k]["pairs"] for k in ("photo", "tiny", "gatys 6")] == [4, 4, 1]
     assert found["summary"]["gatys 6"]["gram"] < found["summary"]["gatys 3"]["gram"] < 1
     assert found["summary"]["photo"]["content"] == 0
+    assert 0 < found["summary"]["recoloured"]["content"] < 1
     photo = read_image(out / "pictures/a_s_photo.png")
     image = read_image(out / "pictures/a_s_tiny.png")
     assert image.shape == photo.shape == (64, 64, 3)
     assert found["reconstruction"]["tiny"]["psnr"] > 5
     lines = (out / "evaluation.md").read_text().splitlines()
-    assert len(lines) == 6 and lines[3].startswith("| tiny |")
-    # A row a pair; photo, painting, the model, Gatys' last.
-    assert read_image(out / "sheet.jpg").shape == (4 * 68 - 4, 4 * 68 - 4, 3)
+    assert len(lines) == 7 and lines[4].startswith("| tiny |")
+    # A row a pair; photo, painting, recoloured, the model, Gatys' last.
+    assert read_image(out / "sheet.jpg").shape == (4 * 68 - 4, 5 * 68 - 4, 3)
 
 
 def test_it_goes_on_where_it_was_stopped(options, folders):
@@ -106,7 +115,8 @@ def test_it_goes_on_where_it_was_stopped(options, folders):
     out = folders / "evaluation"
     assert len(list((out / "pairs").iterdir())) == 3 and not (out / "evaluation.json").exists()
     mark = {"photo": {"content": 7.0, "moments": dict.fromkeys(LAYERS["style_layers"], 1.0),
-            "gram": dict.fromkeys(LAYERS["style_layers"], 1.0), "frame": 1.0,
+            "gram": dict.fromkeys(LAYERS["style_layers"], 1.0),
+            "centred": dict.fromkeys(LAYERS["style_layers"], 1.0), "frame": 1.0,
             "checkerboard": 1.0}}  # fmt: skip
     (out / "pairs/a_s_photo.json").write_text(json.dumps(mark))
     list(evaluate(config))
@@ -116,7 +126,7 @@ def test_it_goes_on_where_it_was_stopped(options, folders):
     with pytest.raises(UserError, match="an evaluation with other options"):
         list(evaluate(other))
     list(evaluate(EvaluateConfig(**options | {"size": 96, "overwrite": True, "pairs": 1})))
-    assert len(list((out / "pairs").iterdir())) == 2
+    assert len(list((out / "pairs").iterdir())) == 3
 
 
 @pytest.mark.slow
@@ -137,7 +147,7 @@ def test_a_table_is_judged_on_its_own_paintings(options, folders, table):
         list(evaluate(EvaluateConfig(**options)))
     write_image(folders / "style/night.png", picture(70, 80, 9))
     records = list(evaluate(EvaluateConfig(**options)))
-    assert [r.name for r in records[:2]] == ["a_night photo", "a_night table"]
+    assert [r.name for r in records[:2]] == ["a_night photo", "a_night recoloured"]
     found = json.loads((folders / "evaluation/evaluation.json").read_text())
     assert found["summary"]["table"]["pairs"] == 2 and not found["reconstruction"]
 

@@ -33,7 +33,8 @@ def moments(features):
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_losses_are_the_papers(reduction):
-    weights = {"content_weight": 2.0, "style_weight": 0.5, "tv_weight": 3.0, "identity_weight": 5.0}
+    weights = {"content_weight": 2.0, "style_weight": 0.5, "gram_weight": 4.0, "tv_weight": 3.0,
+               "identity_weight": 5.0}  # fmt: skip
     trainer = AdaINTrainer(TrainConfig(**TINY, **weights, style_reduction=reduction))
     content, style, mask = pictures(seed=1), pictures(seed=2), np.float32([1, 0])
     found = {k: v.numpy() for k, v in trainer.losses(content, style, mask).items()}
@@ -53,6 +54,10 @@ def test_losses_are_the_papers(reduction):
     for layer in TINY["style_layers"]:
         pairs = zip(moments(output_features[layer]), moments(style_features[layer]), strict=True)
         expected[f"style/{layer}"] = 0.5 * sum(reduce((a - b) ** 2, axis=-1) for a, b in pairs)
+    for layer in TINY["style_layers"]:
+        grams = [np.einsum("bijc,bijd->bcd", f, f) / np.prod(f.shape[1:3])
+                 for f in (output_features[layer], style_features[layer])]  # fmt: skip
+        expected[f"gram/{layer}"] = 4 * ((grams[0] - grams[1]) ** 2).mean((1, 2)) / 4
     down, across = np.diff(output, axis=1) ** 2, np.diff(output, axis=2) ** 2
     expected["tv"] = 3 * (down.mean((1, 2, 3)) + across.mean((1, 2, 3)))
     expected["identity"] = 5 * mask * ((output - content) ** 2).mean((1, 2, 3))
@@ -100,6 +105,23 @@ def test_the_seed_makes_the_first_weights():
     )
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
+
+
+def test_what_is_stored_is_the_moving_average_of_the_weights():
+    trainer = AdaINTrainer(TrainConfig(**TINY, learning_rate=1e-2, ema_momentum=0.75))
+    first = trainer.stylizer_arrays()
+    for name, variable in trainer.stored.items():  # Before the first step, the weights.
+        np.testing.assert_array_equal(first[name], variable)
+    expected = None
+    for seed in range(3):
+        trainer.step((pictures(seed=seed), pictures(seed=9), np.zeros(2, "float32")))
+        now = {name: v.numpy() for name, v in trainer.stored.items()}
+        expected = {k: 0.75 * (expected or now)[k] + 0.25 * x for k, x in now.items()}
+    found = trainer.stylizer_arrays()
+    for name, variable in trainer.stored.items():
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(variable, now[name])  # The training goes on with these.
+        assert np.any(found[name] != now[name])
 
 
 def test_the_state_is_all_there_is(trainer):

@@ -99,7 +99,9 @@ def test_the_loss_falls(options):
     assert all(r.images_per_second > 0 and r.learning_rate > 0 for r in records)
 
 
-def test_a_run_resumed_is_the_run_never_stopped(options, tmp_path):
+@pytest.mark.parametrize("changes", [{}, {"ema_momentum": 0.9, "augment_styles": True}])
+def test_a_run_resumed_is_the_run_never_stopped(options, changes, tmp_path):
+    options |= changes
     straight = str(tmp_path / "straight")
     run(options, max_iter=7, checkpoint=straight)
     stopped = run(options, max_iter=7, stop_at=3)
@@ -111,6 +113,38 @@ def test_a_run_resumed_is_the_run_never_stopped(options, tmp_path):
     again = run(options, max_iter=7)
     assert "all 7 steps are done" in notes(again)
     assert not [r for r in again if r.losses]
+
+
+def test_a_run_may_start_from_a_trained_model(options, tmp_path):
+    run(options, max_iter=2, seed=3)
+    first = options["checkpoint"]
+    options |= {"start_from": first, "checkpoint": str(tmp_path / "second"), "max_iter": 1}
+    run(options, learning_rate=0)
+    factors = [checkpoint.read_config(c)["model"]["factors"] for c in (first, tmp_path / "second")]
+    assert factors[0] == factors[1]
+    with (
+        np.load(Path(first, "stylizer.npz")) as one,
+        np.load(tmp_path / "second/stylizer.npz") as x,
+    ):
+        for name in one.files:
+            np.testing.assert_array_equal(x[name], one[name])
+    shutil.rmtree(first)  # Once begun, a run has all that it needs.
+    assert "all 1 steps are done" in notes(run(options, learning_rate=0))
+
+
+@pytest.mark.parametrize(
+    ("start_from", "match"),
+    [
+        ("nowhere", "no checkpoint folder 'nowhere'"),
+        ("adain", "has layer='relu4_1', not 'relu2_1': give the options that it was trained"),
+        ("paintings", "has method='conditional', not 'adain'"),
+        ("magenta", "has method='predicted', not 'adain'"),
+    ],
+)
+def test_a_model_of_other_networks_is_nothing_to_start_from(options, start_from, match):
+    with pytest.raises(UserError, match=match):
+        run(options, start_from=start_from)
+    assert not os.path.exists(options["checkpoint"])
 
 
 def test_several_steps_a_call_are_the_steps_one_by_one(options, tmp_path):

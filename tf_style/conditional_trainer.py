@@ -104,16 +104,22 @@ class ConditionalTrainer(_TransferTrainer):
         self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
         self.stored = conditional.stored_variables(self.stylizer, self.model)
         if c.add_style:
-            new = f"styles/{self.names[0]}"
-            shapes = {k: tuple(v.shape) for k, v in self.stored.items() if k != new}
-            for name, array in checkpoint.read_stylizer(c.checkpoint, shapes).items():
-                self.stored[name].assign(array)
-            row = self.stored[new]
-            row.assign(np.mean([x.numpy() for x in self.stylizer.table.rows[:-1]], axis=0))
-            self.moved = [row]
+            self.load(c.checkpoint, old["model"])
+            self.moved = [self.stored[f"styles/{self.names[0]}"]]
         else:
             self.moved = self.stylizer.trainable_variables
         self.first = len(known)
+
+    def load(self, directory, model):
+        """The network and the styles of the same names; any other begins as the mean of all."""
+        rows = [f"styles/{name}" for name in model["styles"]]
+        shapes = {name: tuple(v.shape) for name, v in self.stored.items()}
+        row = shapes[f"styles/{self.names[0]}"]
+        shapes = {name: x for name, x in shapes.items() if not name.startswith("styles/")}
+        arrays = checkpoint.read_stylizer(directory, shapes | dict.fromkeys(rows, row))
+        mean = np.mean([arrays[name] for name in rows], axis=0)
+        for name, variable in self.stored.items():
+            variable.assign(arrays.get(name, mean))
 
     def losses(self, content, style, identity):
         weights = ops.one_hot(style, len(self.names))

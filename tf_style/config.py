@@ -39,6 +39,10 @@ class TrainConfig(Options):
         0, "Use at most this many photos and paintings each, drawn by the seed; 0: all.",
         low=0, group=DATA,
     )  # fmt: skip
+    augment_styles: bool = option(
+        False, "Mirror the paintings and move their colours, by chance: few become many.",
+        group=DATA,
+    )  # fmt: skip
     allow_changed_data: bool = option(
         False, "Resume although the folders no longer hold the same files.", group=DATA
     )
@@ -67,6 +71,11 @@ class TrainConfig(Options):
         "relu4_1", "Layer where AdaIN acts and the content loss compares.", group=MODEL
     )
 
+    start_from: str = option(
+        "", "A checkpoint folder of the same networks, or the name of a model that ships: a new "
+        "run begins with its weights instead of random ones.", group=MODEL,
+    )  # fmt: skip
+
     content_weight: float = option(1.0, "Weight of the content loss.", low=0, group=LOSS)
     style_weight: float = option(
         1e-2, "Weight of the style loss; the authors' released decoder has 1e-1.", low=0,
@@ -78,6 +87,10 @@ class TrainConfig(Options):
     style_reduction: str = option(
         "sum", "Over channels: sum (the authors' code) or mean (the PyTorch ports, whose weight "
         "is 10); w_sum = w_mean / channels of the layer.", choices=("sum", "mean"), group=LOSS,
+    )  # fmt: skip
+    gram_weight: float = option(
+        0.0, "Weight of the Gram matrices' loss besides, at the same layers: features that go "
+        "together, as in strokes, which moments do not tell.", low=0, group=LOSS,
     )  # fmt: skip
     tv_weight: float = option(
         0.0, "Weight of the total variation, per mean squared difference.", low=0, group=LOSS
@@ -99,6 +112,11 @@ class TrainConfig(Options):
     warmup_iter: int = option(
         0, "Steps in which the learning rate rises linearly from zero.", low=0, group=OPTIMIZER
     )
+    ema_momentum: float = option(
+        0.0, "Above 0, what is saved for use, previewed and tried on held-out pairs is the moving "
+        "average of the weights, of which each step keeps this much (0.999 is good).",
+        low=0, high=0.999999, group=OPTIMIZER,
+    )  # fmt: skip
     batch_size: int = option(8, "Pairs per step, over all devices.", low=1, group=OPTIMIZER)
     max_iter: int = option(160_000, "Steps in all.", low=1, group=OPTIMIZER)
     precision: str = option(

@@ -86,6 +86,12 @@ class ConditionalConfig(Options):
     padding: str = same(TrainConfig, "padding")
     pooling: str = same(TrainConfig, "pooling", default="avg")
 
+    start_from: str = same(
+        TrainConfig, "start_from", help="A checkpoint folder of the same networks, or the name of "
+        "a model that ships: a new run begins with its weights instead of random ones; of styles "
+        "that it has not, with the mean of those it has.",
+    )  # fmt: skip
+
     content_weight: float = same(TrainConfig, "content_weight")
     style_weight: float = option(DUMOULIN_STYLE, "Weight of the style loss.", low=0, group=LOSS)
     tv_weight: float = same(TrainConfig, "tv_weight")
@@ -103,6 +109,7 @@ class ConditionalConfig(Options):
     lr_decay: float = same(TrainConfig, "lr_decay", default=0.0)
     lr_schedule: str = same(TrainConfig, "lr_schedule")
     warmup_iter: int = same(TrainConfig, "warmup_iter")
+    ema_momentum: float = same(TrainConfig, "ema_momentum")
     batch_size: int = option(16, "Photos per step, over all devices.", low=1, group=OPTIMIZER)
     max_iter: int = same(TrainConfig, "max_iter", default=40_000)
     precision: str = same(TrainConfig, "precision")
@@ -128,6 +135,8 @@ class ConditionalConfig(Options):
         super().__post_init__()
         check_training(self)
         check_losses(self)
+        if self.add_style and self.start_from:
+            raise UserError("`add_style` begins with the model in --checkpoint, not `start_from`.")
         for name, length in (("contract", 3), ("expand", 2)):
             if len(getattr(self, name)) != length:
                 raise UserError(

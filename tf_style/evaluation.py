@@ -1,6 +1,7 @@
 """How good a stylizer is: its losses against the photo's and Gatys' method's, and its faults.
 
-As figure 4 of the AdaIN paper: content and style loss of the same pairs, by each method. Every
+As figure 4 of the AdaIN paper: content and style loss of the same pairs, by each method. What a
+change of colours alone does to the losses is shown by the photo with the painting's colours. Every
 picture and its numbers are written as soon as they are there, so that an evaluation goes on where
 it was stopped.
 
@@ -28,13 +29,14 @@ from tf_style.images import list_images, read_image, write_image
 from tf_style.inference import load
 from tf_style.layout import center_crop, fit_shorter, grid
 from tf_style.losses import content_loss, gram_loss, moments_loss
-from tf_style.ops import channel_moments, gram_matrix
+from tf_style.ops import channel_moments, gram_matrix, match_color, position_mean
 from tf_style.outputs import short_names
 from tf_style.weights import write_atomically
 
 __all__ = ["Judge", "Judged", "evaluate", "summary"]
 
-PHOTO = "photo"
+PHOTO, RECOLOURED = "photo", "recoloured"
+STYLE = ("moments", "gram", "centred")
 
 # Rows of the sheet.
 SHEET = 12
@@ -66,9 +68,11 @@ class Judge:
         content = mean{ (f(x) - f(photo))**2 } / mean{ (f(photo) - mean{f(photo)})**2 }
         moments_l = mean{ dmean**2 } + mean{ dstd**2 }            over the channels of layer l
         gram_l    = mean{ dG**2 } / 4
+        centred_l = mean{ dC**2 } / 4          C: Gram matrix of the features less their means
 
     The content loss is a share of the variance of the photo's features, so that it says how much of
-    the photo is lost.
+    the photo is lost. Centred Gram matrices tell which features go together, which is what strokes
+    are made of; means, which are mostly colour, are not in them.
 
     Args:
         config: Its encoder and layers.
@@ -90,7 +94,7 @@ class Judge:
         self.features = tf.function(encoder, input_signature=[image], autograph=False)
 
     def __call__(self, image: np.ndarray, photo: np.ndarray, painting: np.ndarray) -> dict:
-        """Content loss, and the style losses by layer: `{content, moments: {}, gram: {}}`.
+        """Content loss, and the style losses by layer: `{content, moments: {}, gram: {}, ...}`.
 
         Args:
             image: `(height, width, 3)` in [0, 1].
@@ -105,12 +109,17 @@ class Judge:
         for name, statistics, loss in (
             ("moments", channel_moments, lambda x, y: moments_loss(x, y, "mean")),
             ("gram", gram_matrix, gram_loss),
+            ("centred", _centred_gram_matrix, gram_loss),
         ):
             found, target = (
                 style_of(x, self.style_layers, statistics) for x in (of_image, of_painting)
             )
             losses[name] = {k: float(loss(found[k], target[k])[0]) for k in self.style_layers}
         return losses
+
+
+def _centred_gram_matrix(features):
+    return gram_matrix(features - position_mean(features)[:, None, None])
 
 
 class _Pair(NamedTuple):
@@ -144,7 +153,7 @@ def evaluate(
         ...         content_path=f"{CALIBRATION}/moose.jpg", style_path=f"{CALIBRATION}/rocket.jpg",
         ...         out_path=folder, gatys_evaluations=(), size=64)
         ...     [record.name for record in evaluate(config)]
-        ['moose_rocket photo', 'moose_rocket adain', '']
+        ['moose_rocket photo', 'moose_rocket recoloured', 'moose_rocket adain', '']
     """
     for name in ("content_path", "style_path"):
         if not getattr(config, name):
@@ -154,10 +163,13 @@ def evaluate(
     folder = Path(config.out_path)
     _open(folder, config)
     judge = Judge(config)
-    methods = {PHOTO: lambda pair, photo, painting: [photo]}
+    methods = {
+        PHOTO: lambda pair, photo, painting: [photo],
+        RECOLOURED: lambda pair, photo, painting: [match_color(photo, painting)],
+    }
     for name, model in models.items():
         methods[name] = functools.partial(_by_model, model)
-    rows = {name: (name,) for name in (PHOTO, *models)}
+    rows = {name: (name,) for name in (PHOTO, RECOLOURED, *models)}
     if config.gatys_evaluations:
         rows["gatys"] = tuple(f"gatys {n}" for n in sorted(config.gatys_evaluations))
         methods["gatys"] = functools.partial(_by_gatys, config)
@@ -195,7 +207,7 @@ def evaluate(
 
 
 def summary(records: dict[str, dict[str, dict]]) -> dict[str, dict[str, float]]:
-    """Means over the pairs: {row: {content, moments, gram, frame, checkerboard, pairs}}.
+    """Means over the pairs: {row: {content, moments, gram, centred, frame, checkerboard, pairs}}.
 
     A style loss is relative to the untouched photo's: its sum over the layers, each as a share of
     the photo's own in that layer,
@@ -209,7 +221,7 @@ def summary(records: dict[str, dict[str, dict]]) -> dict[str, dict[str, float]]:
 
     Example:
         >>> losses = lambda x: {"content": 1 - x, "moments": {"a": x}, "gram": {"a": x * x},
-        ...                     "frame": 1.0, "checkerboard": 0.5}
+        ...                     "centred": {"a": 2 * x}, "frame": 1.0, "checkerboard": 0.5}
         >>> summary({"pair": {"photo": losses(1.0), "net": losses(0.5)}})["net"]["gram"]
         0.25
     """
@@ -221,7 +233,7 @@ def summary(records: dict[str, dict[str, dict]]) -> dict[str, dict[str, float]]:
             key: float(np.mean([losses[key] for losses, _ in of_row]))
             for key in ("content", "frame", "checkerboard")
         }
-        for key in ("moments", "gram"):
+        for key in STYLE:
             shares = [
                 [value / before[key][layer] for layer, value in losses[key].items()]
                 for losses, before in of_row
@@ -329,7 +341,10 @@ def _faults(image):
 
 
 def _reconstruction(model, pairs, config):
-    """PSNR and SSIM of photos in their own style, means; nothing of a table of styles."""
+    """Of photos in their own style PSNR, SSIM and how far a channel's mean moves, in steps of 255.
+
+    Means over the photos; nothing of a table of styles.
+    """
     if model.styles:
         return None
     found = []
@@ -337,20 +352,21 @@ def _reconstruction(model, pairs, config):
         photo = _square(path, config.size)
         image = model(photo, photo)
         ssim = tf.image.ssim(tf.constant(image), tf.constant(photo), max_val=1.0)
-        found.append((psnr(image, photo), float(ssim)))
-    return dict(zip(("psnr", "ssim"), map(float, np.mean(found, axis=0)), strict=True))
+        cast = 255 * np.abs((image - photo).mean((0, 1))).mean()
+        found.append((psnr(image, photo), float(ssim), cast))
+    return dict(zip(("psnr", "ssim", "cast"), map(float, np.mean(found, axis=0)), strict=True))
 
 
 def _table(found):
     lines = [
-        "| | content | moments | gram | frame | checkerboard | PSNR, SSIM of a photo in its own "
-        "style | pairs |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | content | moments | gram | centred | frame | checkerboard | PSNR, SSIM and cast of a "
+        "photo in its own style | pairs |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in found["summary"].items():
         rebuilt = found["reconstruction"].get(name)
-        shown = f"{rebuilt['psnr']:.1f} dB, {rebuilt['ssim']:.3f}" if rebuilt else ""
-        cells = (f"{row[key]:.3f}" for key in ("content", "moments", "gram"))
+        shown = "{psnr:.1f} dB, {ssim:.3f}, {cast:.1f}/255".format(**rebuilt) if rebuilt else ""
+        cells = (f"{row[key]:.3f}" for key in ("content", *STYLE))
         faults = (f"{row[key]:.2f}" for key in ("frame", "checkerboard"))
         lines.append(
             f"| {name} | {' | '.join(cells)} | {' | '.join(faults)} | {shown} | {row['pairs']} |"

@@ -42,6 +42,10 @@ class Previews:
 
     def look(self, writer, step):
         """Write a preview and, of held-out pairs, the losses; yields a sentence on these."""
+        with self.trainer.averaged():
+            yield from self._look(writer, step)
+
+    def _look(self, writer, step):
         c, pictures = self.config, self.pictures
         contents, styles = (
             [self._middle(path) for path in spread(found.paths, PREVIEW_PAIRS)]

@@ -1,20 +1,22 @@
 """What is moved, and towards what: the networks, losses and optimiser of a training."""
 
+import contextlib
 import functools
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tf_style import adain
+from tf_style import adain, checkpoint
 from tf_style.config import TrainConfig
 from tf_style.encoder import build_encoder, default_weights, layers_up_to, style_of
 from tf_style.errors import UserError
 from tf_style.layers import ChannelStatistics
-from tf_style.losses import content_loss, moments_loss
-from tf_style.ops import total_variation
+from tf_style.losses import content_loss, gram_loss, moments_loss
+from tf_style.ops import gram_matrix, total_variation
 from tf_style.precision import compute_dtype
 
 __all__ = ["AdaINTrainer", "LearningRate", "Trainer"]
@@ -91,8 +93,9 @@ class Trainer:
             # torch's betas and epsilon, the authors'; Keras' own epsilon is 1e-7. Named, or a
             # second run in one process would look for `adam_1` in the first one's state.
             self.optimizer = keras.optimizers.Adam(
-                rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name="adam"
-            )
+                rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name="adam",
+                use_ema=c.ema_momentum > 0, ema_momentum=c.ema_momentum,
+            )  # fmt: skip
             # Built before restoring, or the slots would be made anew after it.
             self.optimizer.build(self.moved)
         self.variables = {v.path: v for v in (*self.moved, *self.optimizer.variables)}
@@ -237,9 +240,49 @@ class Trainer:
         for name, variable in self.variables.items():
             variable.assign(state[name])
 
+    def start_from(self, directory: Path) -> None:
+        """Begin with the weights of a trained model of the same networks.
+
+        Raises:
+            UserError: It is of other networks, and says in what.
+        """
+        other = checkpoint.read_config(directory)
+        theirs = {"method": other["method"]} | other["model"]
+        for name, mine in ({"method": self.config.method} | self.model).items():
+            if name != "styles" and theirs.get(name) != mine:
+                raise UserError(
+                    f"The model in {directory}, to start from, has {name}={theirs.get(name)!r}, "
+                    f"not {mine!r}: give the options that it was trained with."
+                )
+        self.load(directory, other["model"])
+
+    def load(self, directory: Path, model: dict) -> None:
+        """Take over what moves from a stylizer's weights; `model` is what its config says of it."""
+        shapes = {name: tuple(v.shape) for name, v in self.stored.items()}
+        moved = {v.path for v in self.moved}
+        for name, array in checkpoint.read_stylizer(directory, shapes).items():
+            if self.stored[name].path in moved:
+                self.stored[name].assign(array)
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """While it lasts, the weights are their moving averages, if the config asks for these."""
+        # Before the first step there is nothing to average.
+        if not self.config.ema_momentum or not self.optimizer.iterations.numpy():
+            yield
+            return
+        weights = [v.numpy() for v in self.moved]
+        self.optimizer.finalize_variable_values(self.moved)
+        try:
+            yield
+        finally:
+            for variable, weight in zip(self.moved, weights, strict=True):
+                variable.assign(weight)
+
     def stylizer_arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint stores of the stylizer."""
-        return {name: v.numpy() for name, v in self.stored.items()}
+        with self.averaged():
+            return {name: v.numpy() for name, v in self.stored.items()}
 
 
 class AdaINTrainer(Trainer):
@@ -248,10 +291,11 @@ class AdaINTrainer(Trainer):
         t     = AdaIN(f(content), f(style))          at `content_layer`
         loss  = content_weight * content_loss(f(g(t)), t)
               + style_weight * sum{ moments_loss(f_l(g(t)), f_l(style)), over style_layers }
+              + gram_weight * sum{ gram_loss(f_l(g(t)), f_l(style)), over style_layers }
               + tv_weight * total_variation(g(t))
               + identity_weight * mean{ (g(t) - content)**2 }, of pairs whose style is the content
 
-    Equations 11 to 13 of the paper; the last two terms are not the paper's and off by default.
+    Equations 11 to 13 of the paper; the last three terms are not the paper's and off by default.
 
     Reference: https://arxiv.org/abs/1703.06868
     """
@@ -285,8 +329,9 @@ class AdaINTrainer(Trainer):
         batch = ops.shape(content)[0]
         both = self.encoder(ops.concatenate([content, style]), training=True)
         both = {layer: ops.stop_gradient(x) for layer, x in both.items()}
-        target_style = style_of({k: x[batch:] for k, x in both.items()}, c.style_layers)
-        statistics = ChannelStatistics()(both[c.content_layer][batch:])
+        of_style = {layer: x[batch:] for layer, x in both.items()}
+        target_style = style_of(of_style, c.style_layers)
+        statistics = ChannelStatistics()(of_style[c.content_layer])
         target = self.stylizer.adain(both[c.content_layer][:batch], statistics, ops.ones(batch))
 
         stylized = self.decoder(target, training=True)
@@ -296,6 +341,10 @@ class AdaINTrainer(Trainer):
         for layer in c.style_layers:
             moments = moments_loss(found_style[layer], target_style[layer], c.style_reduction)
             losses[f"style/{layer}"] = c.style_weight * moments
+        if c.gram_weight:
+            found, wanted = (style_of(x, c.style_layers, gram_matrix) for x in (features, of_style))
+            for layer in c.style_layers:
+                losses[f"gram/{layer}"] = c.gram_weight * gram_loss(found[layer], wanted[layer])
         if c.tv_weight:
             losses["tv"] = c.tv_weight * total_variation(stylized)
         if c.identity_weight:
@@ -304,7 +353,8 @@ class AdaINTrainer(Trainer):
         return losses
 
     def pair_options(self):
-        return {"identity": self.config.identity_weight > 0}
+        c = self.config
+        return {"identity": c.identity_weight > 0, "augment_styles": c.augment_styles}
 
     def preview(self, contents, styles):
         ones = np.ones(len(contents), "float32")

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_style import checkpoint, data, devices
+from tf_style import checkpoint, data, devices, inference
 from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
@@ -143,8 +143,12 @@ class _Run:
             check_options(self.old.get("training", {}), config)
         # Before the scan, which may take minutes.
         make = TRAINERS[config.method]
+        first = inference.directory_of(config.start_from) if fresh and config.start_from else None
+        before = checkpoint.read_config(first) if first else self.old
         with self.strategy.scope():
-            self.trainer: Trainer = make(config, self.old and self.old["model"]["factors"])
+            self.trainer: Trainer = make(config, before and before["model"].get("factors"))
+            if first:
+                self.trainer.start_from(first)
         self.pictures = {}
         for name, path in folders.items():
             # Of a table every painting is a style: none may be left out.
