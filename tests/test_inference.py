@@ -174,6 +174,8 @@ def alternating(kernel):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_no_result(damaged, change, message, precision):
     directory = damaged(arrays={CONV: change, "decoder/conv1_2/kernel": change})
+    if precision == "bfloat16":
+        message += "|one flat colour"  # Where amx_bf16 multiplies, the ReLU of NaN is 0.
     with pytest.raises(NonFiniteError, match=message):
         load(directory, precision)(CONTENT, STYLE)
 
