@@ -19,7 +19,7 @@ def main(directory: str, name: str) -> None:
     """Copy what is needed to stylise."""
     config = checkpoint.read_config(directory)
     for option, value in config["training"].items():
-        if option.endswith("_path") and value:
+        if (option.endswith("_path") or option == "start_from") and value:
             config["training"][option] = Path(value).name
     config["training"]["checkpoint"] = "ckpt"
     folder = PRETRAINED / name
