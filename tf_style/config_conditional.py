@@ -184,6 +184,8 @@ class PredictedConfig(ConditionalConfig):
         choices=BACKBONES, group=MODEL,
     )  # fmt: skip
 
+    start_from: str = same(TrainConfig, "start_from")
+
     style_weight: float = same(ConditionalConfig, "style_weight", default=GHIASI_STYLE)
     tv_weight: float = same(ConditionalConfig, "tv_weight", default=GHIASI_TV)
     learning_rate: float = same(ConditionalConfig, "learning_rate", default=1e-5)

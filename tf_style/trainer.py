@@ -240,13 +240,16 @@ class Trainer:
         for name, variable in self.variables.items():
             variable.assign(state[name])
 
-    def start_from(self, directory: Path) -> None:
+    def start_from(self, directory: Path, other: dict) -> None:
         """Begin with the weights of a trained model of the same networks.
+
+        Args:
+            directory: Where its weights are.
+            other: What its `config.json` says.
 
         Raises:
             UserError: It is of other networks, and says in what.
         """
-        other = checkpoint.read_config(directory)
         theirs = {"method": other["method"]} | other["model"]
         for name, mine in ({"method": self.config.method} | self.model).items():
             if name != "styles" and theirs.get(name) != mine:

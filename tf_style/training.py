@@ -148,7 +148,7 @@ class _Run:
         with self.strategy.scope():
             self.trainer: Trainer = make(config, before and before["model"].get("factors"))
             if first:
-                self.trainer.start_from(first)
+                self.trainer.start_from(first, before)
         self.pictures = {}
         for name, path in folders.items():
             # Of a table every painting is a style: none may be left out.
