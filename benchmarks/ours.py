@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import Job
+from tf_style.adain import restyled, statistics_of
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.encoder import layer_names, style_of
 from tf_style.folder import stylize_folder
 from tf_style.images import read_image, to_uint8, write_image
 from tf_style.inference import load
-from tf_style.layers import ChannelStatistics
 from tf_style.losses import content_loss, moments_loss
 from tf_style.trainer import AdaINTrainer
 from tf_style.weights import write_npz
@@ -190,14 +190,12 @@ def training_by_keras(job: Job) -> Iterator:
     @tf.function(autograph=False)
     def step(contents, styles):
         with tf.GradientTape() as tape:
-            style_features = encoder(styles)
-            statistics = ChannelStatistics()(style_features[c.content_layer])
+            style_features, layer = encoder(styles), c.content_layer
+            statistics = statistics_of({layer: style_features[layer]})
             strength = tf.ones(contents.shape[0])
-            target = trainer.stylizer.adain(
-                encoder(contents)[c.content_layer], statistics, strength
-            )
+            target = restyled({layer: encoder(contents)[layer]}, statistics, strength)
             found = encoder(decoder(target))
-            loss = content_loss(found[c.content_layer], target)
+            loss = content_loss(found[layer], target[layer])
             pairs = (style_of(x, c.style_layers) for x in (found, style_features))
             for moments, goal in zip(*(x.values() for x in pairs), strict=True):
                 loss += c.style_weight * moments_loss(moments, goal, c.style_reduction)

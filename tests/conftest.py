@@ -46,7 +46,7 @@ def write_checkpoint(directory, layer="relu2_1", **model):
         "padding": "reflect",
         "pooling": "max",
     } | model
-    stylizer = adain.AdaINStylizer("vgg16", layer)
+    stylizer = adain.AdaINStylizer("vgg16", layer, skip_layers=model.get("skip_layers", ()))
     rng, arrays = np.random.default_rng(0), {}
     for name, variable in adain.stored_variables(stylizer, model).items():
         fan_in = 9 * variable.shape[-2] if "kernel" in name else 1

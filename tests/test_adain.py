@@ -76,14 +76,14 @@ def test_it_is_encoder_adain_decoder(stylizer):
     moments = [np.asarray(f).mean((1, 2)) for f in (x, y)]
     stds = [np.sqrt(np.asarray(f).var((1, 2)) + 1e-5) for f in (x, y)]
     t = (x - moments[0]) / stds[0] * stds[1] + moments[1]
-    expected = np.clip(stylizer.decoder(0.7 * t + 0.3 * x), 0, 1)
+    expected = np.clip(stylizer.decoder({"relu4_1": 0.7 * t + 0.3 * x}), 0, 1)
     np.testing.assert_allclose(stylizer(inputs(content, style, 0.7)), expected, atol=1e-4)
 
 
 def test_alpha_0_ignores_the_style(stylizer):
     content = picture(1, 20, 20)
     padded = np.pad(content, ((0, 0), (0, 4), (0, 4), (0, 0)), mode="reflect")
-    expected = np.clip(stylizer.decoder(stylizer.encoder(padded)["relu4_1"]), 0, 1)
+    expected = np.clip(stylizer.decoder(stylizer.encoder(padded)), 0, 1)
     for _ in range(2):
         found = stylizer(inputs(content, picture(1, 16, 16), 0.0))
         assert np.array_equal(found, expected[:, :20, :20])
@@ -96,6 +96,41 @@ def test_the_two_parts_make_the_whole(stylizer):
     parts = stylizer.transfer({"content": content, "statistics": statistics, "alpha": alpha})
     whole = stylizer({"content": content, "style": style, "alpha": alpha})
     np.testing.assert_allclose(parts, whole, atol=1e-5)
+
+
+def test_skip_layers_take_the_style_too():
+    keras.utils.set_random_seed(2)
+    stylizer = AdaINStylizer("vgg16", "relu3_1", skip_layers=("relu2_1", "relu1_2"))
+    content, style = picture(1, 24, 32), picture(1, 40, 16)
+    statistics = np.asarray(stylizer.encode_style(style))
+    assert statistics.shape == (1, 2, 64 + 128 + 256)
+    x, y, t = stylizer.encoder(content), stylizer.encoder(style), {}
+    assert sorted(x) == ["relu1_2", "relu2_1", "relu3_1"]
+    for layer in x:
+        mean, style_mean = (np.asarray(f[layer]).mean((1, 2)) for f in (x, y))
+        std, style_std = (np.sqrt(np.asarray(f[layer]).var((1, 2)) + 1e-5) for f in (x, y))
+        t[layer] = 0.7 * ((x[layer] - mean) / std * style_std + style_mean) + 0.3 * x[layer]
+    expected = np.clip(stylizer.decoder(t), 0, 1)
+    np.testing.assert_allclose(stylizer(inputs(content, style, 0.7)), expected, atol=1e-4)
+    given = {"content": content, "statistics": statistics, "alpha": np.float32([0.7])}
+    np.testing.assert_allclose(stylizer.transfer(given), expected, atol=1e-4)
+    features = stylizer.encode_content(content)
+    given["features"] = {layer: x.numpy() for layer, x in features.items()}
+    np.testing.assert_allclose(stylizer.decode(given), expected, atol=1e-4)
+
+
+def test_a_tile_takes_the_moments_of_the_whole():
+    rng = np.random.default_rng(3)
+    whole = {"relu1_1": rng.random((1, 8, 8, 64)), "relu2_1": rng.random((1, 4, 4, 128))}
+    whole = {layer: x.astype("float32") for layer, x in whole.items()}
+    style = adain.statistics_of({layer: 2 * x + 1 for layer, x in whole.items()})
+    tile = {"relu1_1": whole["relu1_1"][:, :4], "relu2_1": whole["relu2_1"][:, :2]}
+    ones = np.ones(1, "float32")
+    found = adain.restyled(tile, style, ones, adain.statistics_of(whole))
+    for layer, x in tile.items():
+        np.testing.assert_allclose(found[layer], 2 * x + 1, atol=1e-3)
+    other = adain.restyled(tile, style, ones)
+    assert np.abs(other["relu1_1"] - found["relu1_1"]).max() > 0.1
 
 
 def test_only_the_decoder_is_trained(stylizer):
@@ -160,12 +195,18 @@ def test_build_stylizer_takes_every_option():
     config = adain.build_stylizer(model, "bfloat16").get_config()
     expected = {"architecture": "vgg16", "layer": "relu2_1", "padding": "zero", "pooling": "avg",
                 "compute_dtype": "bfloat16"}  # fmt: skip
-    assert config.items() >= expected.items()
+    assert config.items() >= (expected | {"skip_layers": ()}).items()
+    config = adain.build_stylizer(model | {"skip_layers": ["relu1_1"]}).get_config()
+    assert config["skip_layers"] == ("relu1_1",)
 
 
 def test_unknown_layer():
     with pytest.raises(UserError, match="vgg16 has the layers .*Received: relu4_4"):
         AdaINStylizer("vgg16", "relu4_4")
+    with pytest.raises(
+        UserError, match="`skip_layers` must lie before relu2_1, .*Received: relu3_1"
+    ):
+        AdaINStylizer("vgg16", "relu2_1", skip_layers=("relu3_1",))
 
 
 # -- several styles --------------------------------------------------------------------------------

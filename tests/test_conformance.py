@@ -149,13 +149,17 @@ TABLE = {
         (COMPUTE, "bfloat16"),
     ),
     Decoder: Row(
-        lambda **k: Decoder("vgg16", "relu2_1", "zero", name="given", **k),
-        ((2, 5, 7, 128),),
+        lambda **k: Decoder(
+            "vgg16", "relu2_1", "zero", skip_layers=("relu1_2",), name="given", **k
+        ),
+        ({"relu2_1": (2, 5, 7, 128), "relu1_2": (2, 10, 14, 64)},),
         (2, 10, 14, 3),
         (COMPUTE, "float32"),
     ),
     AdaINStylizer: Row(
-        lambda **k: AdaINStylizer("vgg16", "relu2_1", "zero", "avg", name="given", **k),
+        lambda **k: AdaINStylizer(
+            "vgg16", "relu2_1", "zero", "avg", skip_layers=("relu1_2",), name="given", **k
+        ),
         (PAIR,),
         (2, 17, 23, 3),
         (COMPUTE, "float32"),

@@ -53,20 +53,21 @@ def test_it_mirrors_the_encoder(architecture, layer):
     assert back == [(o, i) for i, o in reversed(forth)]
     ups = [x for x in decoder.layers if isinstance(x, keras.layers.UpSampling2D)]
     assert len(ups) == sum("pool" in x.name for x in encoder.layers)
-    assert decoder.input_shape[-1] == encoder.output[layer].shape[-1]
+    assert decoder.input[layer].shape[-1] == encoder.output[layer].shape[-1]
 
 
 @pytest.mark.parametrize("padding", ["reflect", "zero"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_output(padding, dtype):
     decoder = Decoder("vgg16", "relu3_1", padding, dtype)
-    image = decoder(features(2, 5, 7, 256))
+    image = decoder({"relu3_1": features(2, 5, 7, 256)})
     assert image.shape == (2, 20, 28, 3) and image.dtype == "float32"
     assert {v.dtype for v in decoder.weights} == {"float32"}
 
 
 def test_bfloat16_gives_no_steps_of_bfloat16():
-    image = np.asarray(Decoder("vgg16", "relu2_1", "reflect", "bfloat16")(features(1, 8, 8, 128)))
+    decoder = Decoder("vgg16", "relu2_1", "reflect", "bfloat16")
+    image = np.asarray(decoder({"relu2_1": features(1, 8, 8, 128)}))
     rounded = np.asarray(keras.ops.cast(keras.ops.cast(image, "bfloat16"), "float32"))
     assert (image != rounded).mean() > 0.9
 
@@ -75,12 +76,12 @@ def test_reflected_borders_keep_a_flat_picture_flat():
     flat = np.broadcast_to(features(1, 1, 1, 128), (1, 6, 6, 128))
     for padding, is_flat in (("reflect", True), ("zero", False)):
         keras.utils.set_random_seed(1)
-        image = np.asarray(Decoder("vgg16", "relu2_1", padding)(flat))
+        image = np.asarray(Decoder("vgg16", "relu2_1", padding)({"relu2_1": flat}))
         assert (np.ptp(image, axis=(1, 2)).max() < 1e-4) == is_flat
 
 
 def test_output_is_not_clipped():
-    image = np.asarray(Decoder("vgg16", "relu1_1")(100 * features(1, 8, 8, 64)))
+    image = np.asarray(Decoder("vgg16", "relu1_1")({"relu1_1": 100 * features(1, 8, 8, 64)}))
     assert image.min() < 0 and image.max() > 1
 
 
@@ -91,6 +92,30 @@ def test_errors():
         Decoder("vgg16", padding="same")
     with pytest.raises(UserError, match="`compute_dtype` must be one of .* Received: float16"):
         Decoder("vgg16", compute_dtype="float16")
+    for skips in (["relu4_1"], ["relu2_1", "relu5_1"], ["relu2_1", "relu2_1"]):
+        message = f"must lie before relu4_1, each once: .*3_3. Received: {', '.join(skips)}"
+        with pytest.raises(UserError, match=message):
+            Decoder("vgg16", skip_layers=skips)
+
+
+@pytest.mark.parametrize("architecture", ["vgg16", "vgg19"])
+def test_skip_layers_join_at_their_mirrors(architecture):
+    skips = ("relu1_1", "relu2_1", "relu3_2")
+    plain, decoder = Decoder(architecture), Decoder(architecture, skip_layers=skips)
+    kernels = {layer.name: layer.kernel.shape for layer in convolutions(plain)}
+    for layer in convolutions(decoder):
+        height, width, channels, filters = kernels[layer.name]
+        own = channels if layer.name.replace("conv", "relu") in skips else 0
+        assert layer.kernel.shape == (height, width, channels + own, filters)
+    # Weights of zero for what joins: the decoder without it.
+    for layer in convolutions(decoder):
+        kernel, bias = plain.get_layer(layer.name).get_weights()
+        joined = layer.kernel.shape[2] - kernel.shape[2]
+        layer.set_weights([np.pad(kernel, ((0, 0), (0, 0), (0, joined), (0, 0))), bias])
+    encoder = VGGEncoder(architecture, (*skips, "relu4_1"))
+    given = encoder(features(1, 32, 48, 3) / 2)
+    expected = plain({"relu4_1": given["relu4_1"]})
+    np.testing.assert_allclose(decoder(given), expected, atol=1e-5)
 
 
 def test_every_layer_of_the_table_can_be_decoded():

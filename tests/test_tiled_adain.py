@@ -46,7 +46,9 @@ def test_statistics_are_those_of_the_whole(stylize):
 
 
 @pytest.mark.parametrize("options", [{"layer": "relu1_2"}, {"layer": "relu3_1", "pooling": "avg"},
-                                     {"layer": "relu2_2", "padding": "zero"}])  # fmt: skip
+                                     {"layer": "relu2_2", "padding": "zero"},
+                                     {"layer": "relu3_2", "skip_layers": ["relu1_2", "relu3_1"]},
+                                     {"layer": "relu4_1", "skip_layers": ["relu2_1"]}])  # fmt: skip
 def test_other_networks(tmp_path, options):
     layer = options.pop("layer")
     stylize = load(write_checkpoint(tmp_path / "model", layer, **options), "float32")
@@ -61,7 +63,7 @@ def test_what_is_kept(tiny, tmp_path, monkeypatch, precision, itemsize):
     stylize = load(tiny, precision)
     content, statistics = picture(50, 70), stylize.encode_style(picture(40, 30, 1))
     tiled = TiledAdaIN(stylize.stylizer)
-    # relu2_1: 128 channels, every second pixel.
+    # relu2_1: 128 channels, every second pixel; of skip layers nothing.
     assert tiled.scratch_bytes(50, 70) == 25 * 35 * 128 * itemsize
     pieces = tiled(Plane.of(content), statistics, 1.0, 32, True)
     first = next(pieces)

@@ -91,7 +91,7 @@ def test_reach_is_what_a_window_spoils():
     bright = 1 + picture(64, 256)[None]
     assert spoilt(lambda x: encoder(x)["relu4_1"], bright) == reach(encoder.layers) == 4
     features = rng.random((1, 4, 32, 512), "float32")
-    assert spoilt(decoder, features) == reach(decoder.layers) == 26
+    assert spoilt(lambda x: decoder({"relu4_1": x}), features) == reach(decoder.layers) == 26
 
 
 def test_reach_of_a_network_with_strides():

@@ -46,7 +46,7 @@ def test_losses_are_the_papers(reduction):
     mean, std = (m[:, None, None] for m in moments(content_features["relu2_1"]))
     style_mean, style_std = (m[:, None, None] for m in moments(style_features["relu2_1"]))
     target = (content_features["relu2_1"] - mean) / std * style_std + style_mean
-    output = np.asarray(trainer.decoder(target.astype("float32")), "float64")
+    output = np.asarray(trainer.decoder({"relu2_1": target.astype("float32")}), "float64")
     output_features = encode(output.astype("float32"))
 
     reduce = {"sum": np.sum, "mean": np.mean}[reduction]
@@ -64,6 +64,23 @@ def test_losses_are_the_papers(reduction):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=2e-4, err_msg=name)
+
+
+def test_skip_layers_take_the_style_in_training_too():
+    trainer = AdaINTrainer(TrainConfig(**TINY, skip_layers=("relu1_2",)))
+    last = trainer.decoder.get_layer("conv1_1")
+    last.kernel.assign(0.02 * last.kernel)  # Middling greys: the stylizer clips, losses do not.
+    content, style = pictures(seed=1), pictures(seed=2)
+    losses = trainer.losses(content, style, np.zeros(2, "float32"))
+    ones = np.ones(2, "float32")
+    given = {"content": content, "style": style, "alpha": ones}
+    image = np.asarray(trainer.stylizer(given))
+    assert 0 < image.min() and image.max() < 1
+    found = moments(np.asarray(trainer.encoder(image)["relu2_1"]))
+    goal = moments(np.asarray(trainer.encoder(style)["relu2_1"]))
+    expected = 0.01 * sum(((a - b) ** 2).sum(-1) for a, b in zip(found, goal, strict=True))
+    np.testing.assert_allclose(losses["style/relu2_1"], expected, rtol=1e-3)
+    assert trainer.model["skip_layers"] == ["relu1_2"]
 
 
 def test_only_the_decoder_moves(trainer):

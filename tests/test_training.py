@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import picture
 from PIL import Image
 
 from tf_style import checkpoint
@@ -130,6 +131,21 @@ def test_a_run_may_start_from_a_trained_model(options, tmp_path):
             np.testing.assert_array_equal(x[name], one[name])
     shutil.rmtree(first)  # Once begun, a run has all that it needs.
     assert "all 1 steps are done" in notes(run(options, learning_rate=0))
+
+
+def test_skip_layers_may_join_a_trained_decoder(options, tmp_path):
+    run(options, max_iter=2, seed=3)
+    first = options["checkpoint"]
+    options |= {"start_from": first, "checkpoint": str(tmp_path / "second"), "max_iter": 1}
+    run(options, learning_rate=0, skip_layers=("relu1_1",))
+    photo, painting = picture(20, 24), picture(24, 20, 1)
+    expected, found = (
+        load(checkpoint, "float32")(photo, painting) for checkpoint in (first, tmp_path / "second")
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    options |= {"start_from": str(tmp_path / "second"), "checkpoint": str(tmp_path / "third")}
+    with pytest.raises(UserError, match=r"has skip_layers=\['relu1_1'\], not \[\]"):
+        run(options)
 
 
 @pytest.mark.parametrize(

@@ -9,27 +9,36 @@ from tf_style.encoder import FILTERS, VGGEncoder, build_encoder
 from tf_style.functional import FromArguments, named_variables
 from tf_style.layers import AdaIN, ChannelStatistics, CropLike, PadToMultiple
 
-__all__ = ["AdaINStylizer", "blend", "build_stylizer", "stored_variables"]
+__all__ = [
+    "AdaINStylizer",
+    "blend",
+    "build_stylizer",
+    "restyled",
+    "statistics_of",
+    "stored_variables",
+]
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
 class AdaINStylizer(FromArguments, keras.Model):
     """Encoder, AdaIN, decoder: `(content, style, alpha) -> stylized`.
 
-        t        = AdaIN(f(content), f(style), alpha)        f: the encoder to `layer`
+        t_l      = AdaIN(f_l(content), f_l(style), alpha)    f: the encoder, l: `layer`
         stylized = clip(g(t), 0, 1)                          g: the decoder
+
+    and l: the decoder's skip layers, of which the paper has none.
 
     The output has exactly the content's size: the content is reflected to a multiple of the
     encoder's stride and the result cropped back. Two parts of it stand alone:
 
-        encode_style:   style -> statistics              (batch, 2, channels)
+        encode_style:   style -> statistics              (batch, 2, channels of all l)
         transfer:       (content, statistics, alpha) -> stylized
 
     so that a style is encoded once for many photos, and several styles are blended by a weighted
     mean of their statistics. The second has two parts again, so that a photo is encoded once for
     many styles:
 
-        encode_content: content -> features              of the padded content
+        encode_content: content -> features              {l: f_l} of the padded content
         decode:         (content, features, statistics, alpha) -> stylized; of content but the size
 
     Neither loss nor mode is in it: it is what is saved and served.
@@ -40,6 +49,7 @@ class AdaINStylizer(FromArguments, keras.Model):
         padding: `reflect` or `zero`, of encoder and decoder.
         pooling: `max` or `avg`, of the encoder.
         compute_dtype: `float32` or `bfloat16`, of the convolutions. Statistics are float32.
+        skip_layers: Shallower layers whose features the decoder is given too.
 
     Call arguments, as a dictionary:
         content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
@@ -62,31 +72,31 @@ class AdaINStylizer(FromArguments, keras.Model):
         padding: str = "reflect",
         pooling: str = "max",
         compute_dtype: str = "float32",
+        skip_layers: tuple[str, ...] = (),
         **kwargs,
     ):
         # === Layers ===
-        encoder = VGGEncoder(architecture, (layer,), padding, pooling, compute_dtype)
-        decoder = Decoder(architecture, layer, padding, compute_dtype)
-        adain = AdaIN(name="adain")
+        layers = (*skip_layers, layer)
+        encoder = VGGEncoder(architecture, layers, padding, pooling, compute_dtype)
+        decoder = Decoder(architecture, layer, padding, compute_dtype, skip_layers)
         stride = 2 ** (int(layer[4]) - 1)
 
         # === Functional model ===
         content = keras.Input((None, None, 3), name="content")
         style = keras.Input((None, None, 3), name="style")
-        statistics = keras.Input((2, FILTERS[int(layer[4]) - 1]), name="statistics")
+        channels = sum(FILTERS[int(name[4]) - 1] for name in layers)
+        statistics = keras.Input((2, channels), name="statistics")
         alpha = keras.Input((), name="alpha")
 
-        encode_style = keras.Model(
-            style, ChannelStatistics(name="statistics")(encoder(style)[layer]), name="encode_style"
-        )
+        encode_style = keras.Model(style, statistics_of(encoder(style)), name="encode_style")
         encode_content = keras.Model(
-            content,
-            encoder(PadToMultiple(stride, name="pad")(content))[layer],
-            name="encode_content",
+            content, encoder(PadToMultiple(stride, name="pad")(content)), name="encode_content"
         )
-        encoded = encode_content.output
-        features = keras.Input(encoded.shape[1:], dtype=encoded.dtype, name="features")
-        decoded = decoder(adain(features, statistics, alpha))
+        features = {
+            name: keras.Input(encoded.shape[1:], dtype=encoded.dtype, name=f"features_{name}")
+            for name, encoded in encode_content.output.items()
+        }
+        decoded = decoder(restyled(features, statistics, alpha))
         given = {"content": content, "statistics": statistics, "alpha": alpha}
         decode = keras.Model(
             given | {"features": features},
@@ -104,7 +114,6 @@ class AdaINStylizer(FromArguments, keras.Model):
         )
         self.encoder = encoder
         self.decoder = decoder
-        self.adain = adain
         self.encode_style = encode_style
         self.encode_content = encode_content
         self.decode = decode
@@ -117,7 +126,56 @@ class AdaINStylizer(FromArguments, keras.Model):
             "padding": padding,
             "pooling": pooling,
             "compute_dtype": compute_dtype,
+            "skip_layers": tuple(skip_layers),
         }
+
+
+def statistics_of(features: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
+    """The style of some layers' features in one array: their means and standard deviations.
+
+    Args:
+        features: `{layer: (batch, height, width, channels)}`.
+
+    Returns:
+        `(batch, 2, channels of all layers)`, float32; the layers in the order of their names.
+
+    Example:
+        >>> features = {"relu3_1": ops.ones((1, 4, 4, 256)), "relu4_1": ops.ones((1, 2, 2, 512))}
+        >>> statistics_of(features).shape
+        TensorShape([1, 2, 768])
+    """
+    found = [ChannelStatistics()(features[name]) for name in sorted(features)]
+    return ops.concatenate(found, axis=-1) if len(found) > 1 else found[0]
+
+
+def restyled(
+    features: dict[str, keras.KerasTensor],
+    statistics: keras.KerasTensor,
+    alpha: keras.KerasTensor,
+    moments: keras.KerasTensor | None = None,
+) -> dict[str, keras.KerasTensor]:
+    """`AdaIN` at every layer.
+
+    Args:
+        features: The content's, `{layer: (batch, height, width, channels)}`.
+        statistics: The style's, from `statistics_of`.
+        alpha: Strength in [0, 1], `(batch,)`.
+        moments: Of the whole picture, where the features are of a tile; None: their own.
+
+    Example:
+        >>> content, style = ({"relu1_1": keras.random.normal((1, 8, 8, 64))} for _ in range(2))
+        >>> target = statistics_of(style)
+        >>> given = statistics_of(restyled(content, target, ops.ones(1)))
+        >>> bool(ops.max(ops.abs(given - target)) < 1e-4)
+        True
+    """
+    names = sorted(features)
+    ends = np.cumsum([features[name].shape[-1] for name in names]).tolist()
+    styled = {}
+    for name, begin, end in zip(names, [0, *ends], ends, strict=False):
+        of_layer = [x if x is None else x[..., begin:end] for x in (statistics, moments)]
+        styled[name] = AdaIN()(features[name], of_layer[0], alpha, of_layer[1])
+    return styled
 
 
 def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer:
@@ -125,16 +183,19 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer
 
     Args:
         model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer),
-            `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`.
+            `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`; `skip_layers`, if any.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
     """
+    # Checkpoints from before there were any do not tell.
+    skip_layers = tuple(model["skip_layers"]) if "skip_layers" in model else ()
     stylizer = AdaINStylizer(
-        model["encoder"], model["layer"], model["padding"], model["pooling"], compute_dtype
-    )
+        model["encoder"], model["layer"], model["padding"], model["pooling"], compute_dtype,
+        skip_layers,
+    )  # fmt: skip
     if model["encoder_weights"] == "packaged":
         encoder, _, _ = build_encoder(
             model["encoder"],
-            (model["layer"],),
+            (*skip_layers, model["layer"]),
             "packaged",
             model["factors"],
             model["encoder_sha256"],

@@ -70,6 +70,10 @@ class TrainConfig(Options):
     content_layer: str = option(
         "relu4_1", "Layer where AdaIN acts and the content loss compares.", group=MODEL
     )
+    skip_layers: tuple[str, ...] = option(
+        (), "Shallower layers, such as relu2_1,relu3_1, whose features take the style too and join "
+        "the decoder: photos keep their details. The paper has none.", group=MODEL,
+    )  # fmt: skip
 
     start_from: str = option(
         "", "A checkpoint folder of the same networks, or the name of a model that ships: a new "

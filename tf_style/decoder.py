@@ -3,6 +3,7 @@
 import keras
 
 from tf_style.encoder import FILTERS, check_options, layers_up_to
+from tf_style.errors import UserError
 from tf_style.functional import FromArguments
 from tf_style.layers import ReflectionPadding2D
 
@@ -17,7 +18,13 @@ class Decoder(FromArguments, keras.Model):
     linear, not clipped: a trainer needs the gradient of what lies outside [0, 1]. From relu4_1 it
     has 9 convolutions and 3,505,219 parameters for VGG19, 8 and 2,915,139 for VGG16.
 
-    Departure from the authors: the last bias starts at 0.5, mid-grey, instead of near black.
+    Departures from the authors: the last bias starts at 0.5, mid-grey, instead of near black; and
+    with `skip_layers` the features of these layers join where their mirrors are, as in a U-Net:
+
+        x_l = relu(conv([x_l+1, features_l]))
+
+    They hold the details that `layer` has lost to pooling. AdaIN acts on each, so that no
+    statistics of the photo pass (Sheng et al. 2018, whose decoder is the same in this).
 
     Args:
         architecture: `vgg19` or `vgg16`, whose mirror it is.
@@ -25,15 +32,21 @@ class Decoder(FromArguments, keras.Model):
         padding: `reflect` or `zero`.
         compute_dtype: `float32` or `bfloat16`, of all convolutions but the last: an image of
             bfloat16 would show steps of 1/256.
+        skip_layers: Shallower layers of the encoder whose features join.
 
-    Input shape: `(batch, height, width, channels of the layer)`.
+    Call arguments: `{layer: features}` of `layer` and the skip layers, as the encoder gives.
     Output shape: `(batch, height * s, width * s, 3)`, float32; s is the layer's stride.
 
     Example:
         >>> Decoder("vgg19").count_params(), Decoder("vgg16").count_params()
         (3505219, 2915139)
+        >>> from tf_style.encoder import VGGEncoder
+        >>> encoder = VGGEncoder("vgg16", ("relu2_1", "relu4_1"))
+        >>> decoder = Decoder("vgg16", skip_layers=("relu2_1",))
+        >>> decoder(encoder(keras.ops.ones((1, 32, 48, 3)))).shape
+        TensorShape([1, 32, 48, 3])
 
-    Reference: https://arxiv.org/abs/1703.06868, section 6.1.
+    References: https://arxiv.org/abs/1703.06868, section 6.1; https://arxiv.org/abs/1805.03857
     """
 
     def __init__(
@@ -42,18 +55,31 @@ class Decoder(FromArguments, keras.Model):
         layer: str = "relu4_1",
         padding: str = "reflect",
         compute_dtype: str = "float32",
+        skip_layers: tuple[str, ...] = (),
         **kwargs,
     ):
         check_options(padding=padding, compute_dtype=compute_dtype)
         policy = "mixed_bfloat16" if compute_dtype == "bfloat16" else "float32"
         path = layers_up_to(architecture, [layer])
+        wrong = [name for name in skip_layers if name not in path[:-1]]
+        if wrong or len(set(skip_layers)) < len(skip_layers):
+            raise UserError(
+                f"`skip_layers` must lie before {layer}, each once: {', '.join(path[:-1])}. "
+                f"Received: {', '.join(skip_layers)}"
+            )
 
         # === Functional model ===
-        features = keras.Input((None, None, FILTERS[int(layer[4]) - 1]), name="features")
-        x = features
+        features = {
+            name: keras.Input((None, None, FILTERS[int(name[4]) - 1]), name=name)
+            for name in (layer, *skip_layers)
+        }
+        x = features[layer]
         for current, before in zip(reversed(path), [*reversed(path[:-1]), None], strict=True):
             block, index = current.removeprefix("relu").split("_")
             last = before is None
+            if current in skip_layers:
+                joined = [x, features[current]]
+                x = keras.layers.Concatenate(dtype=policy, name=f"skip{block}_{index}")(joined)
             if padding == "reflect":
                 x = ReflectionPadding2D(1, dtype=policy, name=f"pad{block}_{index}")(x)
             x = keras.layers.Conv2D(
@@ -76,4 +102,5 @@ class Decoder(FromArguments, keras.Model):
             "layer": layer,
             "padding": padding,
             "compute_dtype": compute_dtype,
+            "skip_layers": tuple(skip_layers),
         }

@@ -226,8 +226,10 @@ class AdaIN(keras.layers.Layer):
         moments = (*own, *ops.unstack(statistics, axis=1))
         mean, std, style_mean, style_std = (ops.expand_dims(m, (1, 2)) for m in moments)
         alpha = ops.reshape(alpha, (-1, 1, 1, 1))
-        stylized = (content - mean) / std * style_std + style_mean
-        return content + alpha * (stylized - content)
+        # One scale and one shift a channel, so that the features are gone over twice only.
+        scale = style_std / std
+        shift = style_mean - mean * scale
+        return content * (1 + alpha * (scale - 1)) + alpha * shift
 
     def compute_output_shape(
         self, content_shape, statistics_shape=None, alpha_shape=None, moments_shape=None

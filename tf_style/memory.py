@@ -16,7 +16,7 @@ __all__ = [
     "untiled_bytes",
 ]
 
-# Peak of encoder, AdaIN and decoder above the libraries' own: 790 to 1045 bytes a pixel from 256 to
+# Peak of encoder, AdaIN and decoder above the libraries' own: 790 to 1100 bytes a pixel from 256 to
 # 2048 px, with either precision, by benchmarks/memory.py.
 BYTES_PER_PIXEL = 1100
 BASE_BYTES = 200 * 2**20

@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tf_style.adain import restyled
+from tf_style.encoder import stride_of
 from tf_style.scratch import Plane
 from tf_style.tiling import Box, Moments, reach, rounded_up, tile_grid
 
@@ -16,40 +18,49 @@ __all__ = ["TiledAdaIN"]
 class TiledAdaIN:
     """AdaIN in two passes over the tiles.
 
+    What is kept between them are the deepest features. Those of the decoder's skip layers, of which
+    a picture has more, are computed anew for each tile.
+
     Args:
         stylizer: An `AdaINStylizer`.
     """
 
     def __init__(self, stylizer: keras.Model):
-        self.layer = stylizer.arguments["layer"]
-        self.channels = stylizer.decoder.input_shape[-1]
-        self.dtype = stylizer.encoder.output[self.layer].dtype
-        self.stride = stride = 2 ** (int(self.layer[4]) - 1)
-        self.encoder_halo = reach(stylizer.encoder.layers) * stride
+        self.layer, skips = stylizer.arguments["layer"], stylizer.arguments["skip_layers"]
+        encoder = stylizer.encoder
+        self.channels = encoder.output[self.layer].shape[-1]
+        self.dtype = encoder.output[self.layer].dtype
+        self.stride = stride = stride_of(self.layer)
+        self.encoder_halo = reach(encoder.layers) * stride
+        halos = [reach(stylizer.decoder.layers)]
+        for name in skips:
+            before = keras.Model(encoder.input, encoder.output[name]).layers
+            join = stylizer.decoder.get_layer(name.replace("relu", "skip"))
+            behind = stylizer.decoder.layers[stylizer.decoder.layers.index(join) :]
+            halos.append(reach(before) * stride_of(name) + reach(behind))
+        shallow = skips and keras.Model(encoder.input, {x: encoder.output[x] for x in skips})
         # In features.
-        self.decoder_halo = -(-reach(stylizer.decoder.layers) // stride)
+        self.decoder_halo = -(-max(halos) // stride)
         self.halo = max(self.encoder_halo, self.decoder_halo * stride)
-        given = {
-            "alpha": (1,),
-            "statistics": (1, 2, self.channels),
-            "moments": (1, 2, self.channels),
-        }
-        given = {name: tf.TensorSpec(shape) for name, shape in given.items()}
+        statistics = tf.TensorSpec((1, *stylizer.encode_style.output_shape[1:]))
+        given = {"alpha": tf.TensorSpec((1,)), "statistics": statistics, "moments": statistics}
+        image = tf.TensorSpec((1, None, None, 3))
 
-        @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3))])
+        @tf.function(input_signature=[image])
         def encode(image):
-            return stylizer.encoder(image)[self.layer]
+            return encoder(image)
 
         features = tf.TensorSpec((1, None, None, self.channels), self.dtype)
 
-        @tf.function(input_signature=[features, given])
-        def decode(features, given):
-            return ops.clip(stylizer.decoder(stylizer.adain(features, **given)), 0.0, 1.0)
+        @tf.function(input_signature=[features, image, given])
+        def decode(features, image, given):
+            features = {self.layer: features} | (shallow(image) if shallow else {})
+            return ops.clip(stylizer.decoder(restyled(features, **given)), 0.0, 1.0)
 
         self._encode, self._decode = encode, decode
 
     def scratch_bytes(self, height: int, width: int) -> int:
-        """The features of a picture."""
+        """The deepest features of a picture."""
         height, width = rounded_up(height, self.stride), rounded_up(width, self.stride)
         per_position = self.channels * np.dtype(self.dtype).itemsize
         return height // self.stride * (width // self.stride) * per_position
@@ -61,17 +72,22 @@ class TiledAdaIN:
         stride = self.stride
         height, width = (rounded_up(side, stride) for side in (content.height, content.width))
         features = Plane(height // stride, width // stride, self.channels, self.dtype, spilled)
-        moments = Moments()
+        moments = {}
         for part in tile_grid(height, width, tile, self.encoder_halo, stride):
-            core = (part.inner // stride).of(self._encode(content.image(part.window)))
-            moments = moments.merged(Moments.of(core))
-            features.write(part.core // stride, core.numpy()[0])
+            for name, whole in self._encode(content.image(part.window)).items():
+                core = (part.inner // stride_of(name)).of(whole)
+                moments[name] = moments.get(name, Moments()).merged(Moments.of(core))
+                if name == self.layer:
+                    features.write(part.core // stride, core.numpy()[0])
+        # In the order of `statistics_of`.
+        of_layers = [moments[name].statistics() for name in sorted(moments)]
         given = {
             "alpha": np.float32([alpha]),
             "statistics": statistics[None],
-            "moments": moments.statistics(),
+            "moments": np.concatenate(of_layers, axis=-1),
         }
         tile = -(-tile // stride)
         for part in tile_grid(features.height, features.width, tile, self.decoder_halo):
-            image = self._decode(features.read(part.window)[None], given)
+            window = content.image(part.window * stride)
+            image = self._decode(features.read(part.window)[None], window, given)
             yield content.piece(part.core * stride, (part.inner * stride).of(image))

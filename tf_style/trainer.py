@@ -12,9 +12,8 @@ from keras import ops
 
 from tf_style import adain, checkpoint
 from tf_style.config import TrainConfig
-from tf_style.encoder import build_encoder, default_weights, layers_up_to, style_of
+from tf_style.encoder import FILTERS, build_encoder, default_weights, layers_up_to, style_of
 from tf_style.errors import UserError
-from tf_style.layers import ChannelStatistics
 from tf_style.losses import content_loss, gram_loss, moments_loss
 from tf_style.ops import gram_matrix, total_variation
 from tf_style.precision import compute_dtype
@@ -250,9 +249,11 @@ class Trainer:
         Raises:
             UserError: It is of other networks, and says in what.
         """
-        theirs = {"method": other["method"]} | other["model"]
+        theirs = {"method": other["method"], "skip_layers": []} | other["model"]
         for name, mine in ({"method": self.config.method} | self.model).items():
-            if name != "styles" and theirs.get(name) != mine:
+            # A table's names are its own, and skip layers may join.
+            joined = name == "skip_layers" and set(theirs[name]) <= set(mine)
+            if name != "styles" and not joined and theirs.get(name) != mine:
                 raise UserError(
                     f"The model in {directory}, to start from, has {name}={theirs.get(name)!r}, "
                     f"not {mine!r}: give the options that it was trained with."
@@ -261,9 +262,16 @@ class Trainer:
 
     def load(self, directory: Path, model: dict) -> None:
         """Take over what moves from a stylizer's weights; `model` is what its config says of it."""
-        shapes = {name: tuple(v.shape) for name, v in self.stored.items()}
+        self.take(checkpoint.read_stylizer(directory, self.shapes()))
+
+    def shapes(self) -> dict[str, tuple]:
+        """Of what a checkpoint stores."""
+        return {name: tuple(v.shape) for name, v in self.stored.items()}
+
+    def take(self, arrays: dict[str, np.ndarray]) -> None:
+        """Put stored arrays into the variables that move."""
         moved = {v.path for v in self.moved}
-        for name, array in checkpoint.read_stylizer(directory, shapes).items():
+        for name, array in arrays.items():
             if self.stored[name].path in moved:
                 self.stored[name].assign(array)
 
@@ -312,35 +320,55 @@ class AdaINTrainer(Trainer):
                 f"`style_layers` must not lie behind `content_layer`. Received: {deepest} "
                 f"behind {c.content_layer}"
             )
-        network = self.build_encoder(layers, factors)
+        network = self.build_encoder(tuple(dict.fromkeys((*c.skip_layers, *layers))), factors)
         self.stylizer = adain.AdaINStylizer(
-            c.encoder, c.content_layer, c.padding, c.pooling, compute_dtype(c.precision)
-        )
+            c.encoder, c.content_layer, c.padding, c.pooling, compute_dtype(c.precision),
+            c.skip_layers,
+        )  # fmt: skip
         self.stylizer.encoder.set_weights(self.encoder.get_weights())
-        self.decoder = self.stylizer.decoder
+        self.decoder, self.layers = self.stylizer.decoder, (*c.skip_layers, c.content_layer)
         self.moved = self.decoder.trainable_variables
         self.model = network | {
             "layer": c.content_layer,
             "padding": c.padding,
             "pooling": c.pooling,
+            "skip_layers": list(c.skip_layers),
         }
         self.stored = adain.stored_variables(self.stylizer, self.model)
+
+    def load(self, directory, model):
+        """Skip layers that the other decoder has not begin with weights of zero."""
+        new = [x for x in self.config.skip_layers if x not in model.get("skip_layers", ())]
+        shapes, added = self.shapes(), {}
+        for layer in new:
+            name = f"decoder/conv{layer.removeprefix('relu')}/kernel"
+            height, width, channels, filters = shapes[name]
+            added[name] = FILTERS[int(layer[4]) - 1]
+            shapes[name] = (height, width, channels - added[name], filters)
+        arrays = checkpoint.read_stylizer(directory, shapes)
+        for name, channels in added.items():
+            arrays[name] = np.pad(arrays[name], ((0, 0), (0, 0), (0, channels), (0, 0)))
+        self.take(arrays)
 
     def losses(self, content, style, identity):
         """Weighted losses of a batch, each `(batch,)`, by name."""
         c = self.config
         batch = ops.shape(content)[0]
         both = self.encoder(ops.concatenate([content, style]), training=True)
-        both = {layer: ops.stop_gradient(x) for layer, x in both.items()}
-        of_style = {layer: x[batch:] for layer, x in both.items()}
+        of_content, of_style = (
+            {layer: ops.stop_gradient(x[part]) for layer, x in both.items()}
+            for part in (slice(batch), slice(batch, None))
+        )
         target_style = style_of(of_style, c.style_layers)
-        statistics = ChannelStatistics()(of_style[c.content_layer])
-        target = self.stylizer.adain(both[c.content_layer][:batch], statistics, ops.ones(batch))
+        statistics = adain.statistics_of({layer: of_style[layer] for layer in self.layers})
+        decoded = {layer: of_content[layer] for layer in self.layers}
+        target = adain.restyled(decoded, statistics, ops.ones(batch))
 
         stylized = self.decoder(target, training=True)
         features = self.encoder(stylized, training=True)
         found_style = style_of(features, c.style_layers)
-        losses = {"content": c.content_weight * content_loss(features[c.content_layer], target)}
+        layer = c.content_layer
+        losses = {"content": c.content_weight * content_loss(features[layer], target[layer])}
         for layer in c.style_layers:
             moments = moments_loss(found_style[layer], target_style[layer], c.style_reduction)
             losses[f"style/{layer}"] = c.style_weight * moments
