@@ -191,7 +191,8 @@ class StyleTransfer:
 
         Example:
             >>> stylize = load("adain")
-            >>> photos, styles = np.ones((2, 32, 48, 3), "float32"), np.ones((2, 2, 512), "float32")
+            >>> photos = np.ones((2, 32, 48, 3), "float32")
+            >>> styles = np.stack([stylize.encode_style(photo) for photo in photos])
             >>> stylize.decode(stylize.encode_content(photos), styles).shape
             (2, 32, 48, 3)
         """

@@ -2,7 +2,8 @@
 
     python tools/gallery.py
 
-One column a photo, one row a painting, at the shipped model's defaults.
+One column a photo, one row a painting, at the shipped model's defaults. And docs/adain_faults.jpg:
+photo, painting and result of pairs that show what the model's card says of its faults.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from tf_style.layout import center_crop, fit_longer, fit_shorter, grid
 
 ROOT = Path(__file__).parent.parent
 CELL = 256
+FAULTS = [("coast", "starry_night"), ("dandelions", "starry_night"), ("astronaut", "scream")]
 
 
 def cell(image):
@@ -32,8 +34,19 @@ def main() -> None:
         statistics = stylize.encode_style(painting)
         results = [cell(stylize.transfer(photo, statistics)) for photo in photos]
         rows.append([cell(painting), *results])
-    (ROOT / "docs").mkdir(exist_ok=True)
     tf_style.write_image(ROOT / "docs/gallery.jpg", grid(rows), quality=80, overwrite=True)
+    rows = []
+    for content, style in FAULTS:
+        [photo], [painting] = (
+            tf_style.list_images(ROOT / f"examples/{folder}/{name}.*")
+            for folder, name in (("content", content), ("styles", style))
+        )
+        photo = fit_longer(tf_style.read_image(photo), 768)
+        painting = fit_shorter(tf_style.read_image(painting), 512, enlarge=True)
+        result = stylize(photo, painting)
+        pictures = [center_crop(fit_shorter(x, 400)) for x in (photo, painting, result)]
+        rows.append(pictures)
+    tf_style.write_image(ROOT / "docs/adain_faults.jpg", grid(rows), quality=85, overwrite=True)
 
 
 if __name__ == "__main__":
