@@ -369,6 +369,7 @@ def test_console_scripts_resolve(capsys):
 # -- in a process of their own ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_quiet_run(run, folders, tiny):
     """No greeting of TensorFlow's, no wrapped line, no source line with a warning."""
     long = folders / "a-folder-whose-name-makes-every-line-longer-than-eighty-columns"
@@ -417,6 +418,7 @@ def test_on_a_terminal(folders, tiny):
     assert re.fullmatch(bar, lines[-1])
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_after_the_current_picture(folders, tiny):
     write_image(folders / "content/a.png", picture(400, 600), overwrite=True)
     for seed in range(30):

@@ -132,6 +132,7 @@ def test_a_predicted_style_is_trained_through_its_predictor(folders, backbone, m
     assert moved == (backbone == "mobilenet_v2")
 
 
+@pytest.mark.slow
 def test_training_resuming_and_adding_a_style(folders, tmp_path):
     from tf_style.inference import load
 

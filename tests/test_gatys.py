@@ -129,6 +129,7 @@ def psnr(layer, evaluations):
     return -10 * np.log10(np.mean((last.image - photo()) ** 2))
 
 
+@pytest.mark.slow
 def test_content_is_reconstructed_less_from_a_deeper_layer():
     assert psnr("relu1_1", 120) > 28 and psnr("relu3_1", 60) < 20
 
@@ -205,6 +206,7 @@ def test_iterates_count_and_end(optimizer):
     assert {one.scale for one in iterates} == {1, 2}
 
 
+@pytest.mark.slow
 def test_bfloat16_goes_on_in_float32_where_it_finds_no_way_down():
     settings = config(260, precision="bfloat16", style_weight=0, content_layers=("relu1_1",))
     iterates = run(photo(40, 40), [], settings)
@@ -231,6 +233,7 @@ def test_a_resumed_run_is_that_without_a_break_bit_for_bit(optimizer, at):
     assert [one.evaluations for one in again] == [one.evaluations for one in iterates[stop + 1 :]]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_of_lbfgs():
     settings = config(14, **SHALLOW)
     iterates = run(photo(), [painting()], settings)

@@ -71,7 +71,7 @@ def test_a_folder_is_painted(options, tmp_path):
     assert done == sorted(done) and done[-1] == 1
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("optimizer", [pytest.param("lbfgs", marks=pytest.mark.slow), "adam"])
 @pytest.mark.parametrize("scales", [1, 2])
 def test_a_stopped_picture_goes_on_to_the_same_end(options, tmp_path, optimizer, scales):
     # Twice 40 px leaves no scale under 32 px.
@@ -89,6 +89,7 @@ def test_a_stopped_picture_goes_on_to_the_same_end(options, tmp_path, optimizer,
     assert not (tmp_path / "out/coast_stylized_night.png.progress/state.npz").exists()
 
 
+@pytest.mark.slow
 def test_what_was_begun_is_not_begun_anew_unasked(options):
     paint(options, 3)
     with pytest.raises(UserError, match="was begun and not finished: --resume goes on"):
@@ -164,6 +165,7 @@ def test_masks_that_do_not_fit(options, tmp_path):
         assert message in str(fault) and name in str(fault)
 
 
+@pytest.mark.slow
 def test_colours_and_strips(options, tmp_path):
     paint(options, preserve_color="luma", concat=True)
     strip = read_image(tmp_path / "out/coast_stylized_night.png")
@@ -229,6 +231,7 @@ def test_the_memory_is_told_before_any_work(options, tmp_path):
         told(max_memory=0.9, style_loss=("gaussian",))
 
 
+@pytest.mark.slow
 def test_tiles_go_on(options, tmp_path):
     options |= {"tile_size": 8, "optimizer": "adam", "max_evaluations": 6}
     paint(options, out_path=str(tmp_path / "straight"))

@@ -61,8 +61,10 @@ def both(encoder, size, weights, styles=STYLE, masks=((), ()), tile=24):
         ((101, 87), ("gram",), {"relu3_1": 1.0}, 3.0, {}),
         ((96, 64), ("linear", "polynomial"), {"relu2_1": 1.0}, 0.0, {"pooling": "avg"}),
         ((63, 122), ("moments",), {}, 0.0, {"pooling": "avg"}),
-        ((90, 99), ("gram", "moments"), {"relu1_1": 0.5, "relu3_1": 1.0}, 1.0,
-         {"padding": "zero"}),
+        pytest.param(
+            (90, 99), ("gram", "moments"), {"relu1_1": 0.5, "relu3_1": 1.0}, 1.0,
+            {"padding": "zero"}, marks=pytest.mark.slow,
+        ),
         ((98, 50), (), {"relu1_1": 1.0, "relu3_1": 2.0}, 5.0, {}),
     ],
 )  # fmt: skip
@@ -75,6 +77,7 @@ def test_value_and_gradient_are_those_of_the_whole(size, kernels, content, tv, o
     check_equal(whole, tiled, flat(picture(*size, 2)))
 
 
+@pytest.mark.slow
 def test_regions_of_which_some_tiles_have_nothing():
     size = 77, 100
     masks = [np.zeros(size, "float32") for _ in range(2)]

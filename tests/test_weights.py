@@ -428,6 +428,7 @@ print(list(found))
 """
 
 
+@pytest.mark.slow
 def test_imagenet_without_a_network_and_from_the_cache(tmp_path):
     """First from an empty cache, then from one that has a file; stdout stays clean."""
     made, cache = write_h5(tmp_path / "made.h5"), tmp_path / "models"
