@@ -7,7 +7,6 @@ import pytest
 from conftest import ROOT, picture
 
 from tf_style import adain, checkpoint, conditional, inference
-from tf_style.adain import restyled
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import list_images, read_image, write_image
 from tf_style.inference import StyleTransfer, load
@@ -89,7 +88,7 @@ def test_alpha(stylize):
 def test_the_features_get_the_styles_moments(stylize):
     statistics = stylize.encode_style(STYLE)
     features = stylize.stylizer.encoder(CONTENT[None])
-    moved = np.asarray(restyled(features, statistics[None], np.ones(1, "float32"))["relu2_1"])
+    moved = np.asarray(adain.restyled(features, statistics[None], np.ones(1, "float32"))["relu2_1"])
     features = features["relu2_1"]
     live = np.asarray(features).std((0, 1, 2)) > 0.1
     assert live.sum() > 50

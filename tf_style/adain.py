@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from tf_style.decoder import Decoder
-from tf_style.encoder import FILTERS, VGGEncoder, build_encoder
+from tf_style.encoder import VGGEncoder, build_encoder, channels_of, stride_of
 from tf_style.functional import FromArguments, named_variables
 from tf_style.layers import AdaIN, ChannelStatistics, CropLike, PadToMultiple
 
@@ -79,13 +79,12 @@ class AdaINStylizer(FromArguments, keras.Model):
         layers = (*skip_layers, layer)
         encoder = VGGEncoder(architecture, layers, padding, pooling, compute_dtype)
         decoder = Decoder(architecture, layer, padding, compute_dtype, skip_layers)
-        stride = 2 ** (int(layer[4]) - 1)
+        stride = stride_of(layer)
 
         # === Functional model ===
         content = keras.Input((None, None, 3), name="content")
         style = keras.Input((None, None, 3), name="style")
-        channels = sum(FILTERS[int(name[4]) - 1] for name in layers)
-        statistics = keras.Input((2, channels), name="statistics")
+        statistics = keras.Input((2, sum(map(channels_of, layers))), name="statistics")
         alpha = keras.Input((), name="alpha")
 
         encode_style = keras.Model(style, statistics_of(encoder(style)), name="encode_style")
@@ -169,12 +168,12 @@ def restyled(
         >>> bool(ops.max(ops.abs(given - target)) < 1e-4)
         True
     """
-    names = sorted(features)
-    ends = np.cumsum([features[name].shape[-1] for name in names]).tolist()
-    styled = {}
-    for name, begin, end in zip(names, [0, *ends], ends, strict=False):
-        of_layer = [x if x is None else x[..., begin:end] for x in (statistics, moments)]
-        styled[name] = AdaIN()(features[name], of_layer[0], alpha, of_layer[1])
+    styled, begin = {}, 0
+    for name in sorted(features):
+        end = begin + features[name].shape[-1]
+        own = None if moments is None else moments[..., begin:end]
+        styled[name] = AdaIN()(features[name], statistics[..., begin:end], alpha, own)
+        begin = end
     return styled
 
 
@@ -186,15 +185,15 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer
             `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`; `skip_layers`, if any.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
     """
+    architecture = model["encoder"]
     # Checkpoints from before there were any do not tell.
-    skip_layers = tuple(model["skip_layers"]) if "skip_layers" in model else ()
+    skip_layers = tuple(model.get("skip_layers", ()))
     stylizer = AdaINStylizer(
-        model["encoder"], model["layer"], model["padding"], model["pooling"], compute_dtype,
-        skip_layers,
-    )  # fmt: skip
+        architecture, model["layer"], model["padding"], model["pooling"], compute_dtype, skip_layers
+    )
     if model["encoder_weights"] == "packaged":
         encoder, _, _ = build_encoder(
-            model["encoder"],
+            architecture,
             (*skip_layers, model["layer"]),
             "packaged",
             model["factors"],

@@ -113,7 +113,7 @@ class ConditionalTrainer(_TransferTrainer):
     def load(self, directory, model):
         """The network and the styles of the same names; any other begins as the mean of all."""
         rows = [f"styles/{name}" for name in model["styles"]]
-        shapes = {name: tuple(v.shape) for name, v in self.stored.items()}
+        shapes = self.shapes()
         row = shapes[f"styles/{self.names[0]}"]
         shapes = {name: x for name, x in shapes.items() if not name.startswith("styles/")}
         arrays = checkpoint.read_stylizer(directory, shapes | dict.fromkeys(rows, row))

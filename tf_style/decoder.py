@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_style.encoder import FILTERS, check_options, layers_up_to
+from tf_style.encoder import channels_of, check_options, layers_up_to
 from tf_style.errors import UserError
 from tf_style.functional import FromArguments
 from tf_style.layers import ReflectionPadding2D
@@ -70,7 +70,7 @@ class Decoder(FromArguments, keras.Model):
 
         # === Functional model ===
         features = {
-            name: keras.Input((None, None, FILTERS[int(name[4]) - 1]), name=name)
+            name: keras.Input((None, None, channels_of(name)), name=name)
             for name in (layer, *skip_layers)
         }
         x = features[layer]
@@ -83,7 +83,7 @@ class Decoder(FromArguments, keras.Model):
             if padding == "reflect":
                 x = ReflectionPadding2D(1, dtype=policy, name=f"pad{block}_{index}")(x)
             x = keras.layers.Conv2D(
-                3 if last else FILTERS[int(before[4]) - 1],
+                3 if last else channels_of(before),
                 3,
                 padding="valid" if padding == "reflect" else "same",
                 activation=None if last else "relu",

@@ -56,11 +56,16 @@ def stride_of(layer: str) -> int:
     return 2 ** (int(layer[4]) - 1)
 
 
+def channels_of(layer: str) -> int:
+    """Channels of a layer: 512 at `relu4_1`."""
+    return FILTERS[int(layer[4]) - 1]
+
+
 def weight_shapes(encoder: str, up_to: str) -> dict[str, tuple[int, ...]]:
     """Shape of every kernel and bias up to and including a layer."""
     shapes, channels = {}, 3
     for layer in layers_up_to(encoder, [up_to]):
-        filters = FILTERS[int(layer[4]) - 1]
+        filters = channels_of(layer)
         shapes[f"{keras_name(layer)}/kernel"] = (3, 3, channels, filters)
         shapes[f"{keras_name(layer)}/bias"] = (filters,)
         channels = filters

@@ -12,7 +12,7 @@ from keras import ops
 
 from tf_style import adain, checkpoint
 from tf_style.config import TrainConfig
-from tf_style.encoder import FILTERS, build_encoder, default_weights, layers_up_to, style_of
+from tf_style.encoder import build_encoder, channels_of, default_weights, layers_up_to, style_of
 from tf_style.errors import UserError
 from tf_style.losses import content_loss, gram_loss, moments_loss
 from tf_style.ops import gram_matrix, total_variation
@@ -343,7 +343,7 @@ class AdaINTrainer(Trainer):
         for layer in new:
             name = f"decoder/conv{layer.removeprefix('relu')}/kernel"
             height, width, channels, filters = shapes[name]
-            added[name] = FILTERS[int(layer[4]) - 1]
+            added[name] = channels_of(layer)
             shapes[name] = (height, width, channels - added[name], filters)
         arrays = checkpoint.read_stylizer(directory, shapes)
         for name, channels in added.items():

@@ -18,34 +18,34 @@ CELL = 256
 FAULTS = [("coast", "starry_night"), ("dandelions", "starry_night"), ("astronaut", "scream")]
 
 
-def cell(image):
-    """A picture as a square of the sheet."""
-    return center_crop(fit_shorter(image, CELL, enlarge=True))
+def cell(image, side=CELL):
+    """A picture as a square of a sheet."""
+    return center_crop(fit_shorter(image, side, enlarge=True))
+
+
+def pictures(folder):
+    """The examples by name."""
+    paths = tf_style.list_images(ROOT / "examples" / folder)
+    return {path.stem: tf_style.read_image(path) for path in paths}
 
 
 def main() -> None:
-    """Write the sheet."""
+    """Write the sheets."""
     stylize = tf_style.load("adain")
-    photos = [tf_style.read_image(path) for path in tf_style.list_images(ROOT / "examples/content")]
-    photos = [fit_longer(photo, 768) for photo in photos]
-    rows = [[np.ones((CELL, CELL, 3), "float32"), *map(cell, photos)]]
-    for path in tf_style.list_images(ROOT / "examples/styles"):
-        painting = fit_shorter(tf_style.read_image(path), 512, enlarge=True)
+    photos = {name: fit_longer(photo, 768) for name, photo in pictures("content").items()}
+    paintings = {name: fit_shorter(x, 512, enlarge=True) for name, x in pictures("styles").items()}
+    results = {}
+    rows = [[np.ones((CELL, CELL, 3), "float32"), *map(cell, photos.values())]]
+    for style, painting in paintings.items():
         statistics = stylize.encode_style(painting)
-        results = [cell(stylize.transfer(photo, statistics)) for photo in photos]
-        rows.append([cell(painting), *results])
+        for content, photo in photos.items():
+            results[content, style] = stylize.transfer(photo, statistics)
+        rows.append([cell(painting), *(cell(results[content, style]) for content in photos)])
     tf_style.write_image(ROOT / "docs/gallery.jpg", grid(rows), quality=80, overwrite=True)
-    rows = []
-    for content, style in FAULTS:
-        [photo], [painting] = (
-            tf_style.list_images(ROOT / f"examples/{folder}/{name}.*")
-            for folder, name in (("content", content), ("styles", style))
-        )
-        photo = fit_longer(tf_style.read_image(photo), 768)
-        painting = fit_shorter(tf_style.read_image(painting), 512, enlarge=True)
-        result = stylize(photo, painting)
-        pictures = [center_crop(fit_shorter(x, 400)) for x in (photo, painting, result)]
-        rows.append(pictures)
+    rows = [
+        [cell(x, 400) for x in (photos[content], paintings[style], results[content, style])]
+        for content, style in FAULTS
+    ]
     tf_style.write_image(ROOT / "docs/adain_faults.jpg", grid(rows), quality=85, overwrite=True)
 
 
