@@ -393,15 +393,15 @@ def test_memory_is_told_and_refused(folders, tiny, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 7 * 10**8)
     one["concat"] = True
     with pytest.raises(
-        UserError, match=r"big\.png at 900x600 would take .* --content-size 800 fits"
+        UserError, match=r"big\.png at 900x600 would take .* --content-size 736 fits"
     ):
         run(folders, tiny, style_size=0, **one)
     assert not (folders / "out").exists()
-    assert len(run(folders, tiny, content_size=800, style_size=0, **one)[0]) == 1
+    assert len(run(folders, tiny, content_size=736, style_size=0, **one)[0]) == 1
 
     # A painting's size counts as well, enlarged as it will be, and cropped.
     refused = {"style_size": 900, "overwrite": True}
-    with pytest.raises(UserError, match=r"s\.png at 1320x900 would take .* --style-size 544 fits"):
+    with pytest.raises(UserError, match=r"s\.png at 1320x900 would take .* --style-size 496 fits"):
         run(folders, tiny, content_size=300, **refused, **one)
     with pytest.raises(UserError, match=r"\.png at 900x900 would take"):
         run(folders, tiny, content_size=300, crop=True, **refused, **one)

@@ -8,6 +8,7 @@ from tf_style.errors import UserError
 
 __all__ = [
     "BYTES_PER_PIXEL",
+    "TILE_BYTES_PER_PIXEL",
     "TilePlan",
     "allowed_memory",
     "available_memory",
@@ -16,9 +17,12 @@ __all__ = [
     "untiled_bytes",
 ]
 
-# Peak of encoder, AdaIN and decoder above the libraries' own: 790 to 1100 bytes a pixel from 256 to
-# 2048 px, with either precision, by benchmarks/memory.py.
-BYTES_PER_PIXEL = 1100
+# Peak of encoder, AdaIN and decoder above the libraries' own, of a whole picture of 256 to 2048 px:
+# 990 to 1320 bytes a pixel in float32, 410 to 900 in bfloat16, by benchmarks/memory.py for `adain`.
+BYTES_PER_PIXEL = 1300
+# Of a tile, for which the features of skip layers are not held: 1.57 GB in float32 with the halo
+# around 1024 px, BASE_BYTES included, 1.13 GB in bfloat16.
+TILE_BYTES_PER_PIXEL = 1150
 BASE_BYTES = 200 * 2**20
 
 # Sides of a tile, from best to last: a halo of 32 px around 1024 costs an eighth more, around 128
@@ -92,7 +96,7 @@ def untiled_bytes(height: int, width: int, bytes_per_pixel: int = BYTES_PER_PIXE
 
     Example:
         >>> untiled_bytes(1000, 1000)
-        1309715200
+        1509715200
     """
     return BASE_BYTES + bytes_per_pixel * height * width
 
@@ -125,7 +129,7 @@ def check_memory(
 
     Example:
         >>> check_memory(1000, 1000, "photo.jpg")
-        'the largest picture, photo.jpg at 1000x1000, will take about 1.3 GB of memory'
+        'the largest picture, photo.jpg at 1000x1000, will take about 1.5 GB of memory'
     """
     needed = untiled_bytes(height, width, bytes_per_pixel) + fixed_bytes
     available = allowed_memory(max_memory)
@@ -173,7 +177,8 @@ def plan_tiles(
 ) -> TilePlan:
     """The largest tiles that fit into memory, with what is kept between the passes if that fits.
 
-        bytes = BASE_BYTES + max(PIXELS * height * width + BYTES_PER_PIXEL * (tile + 2 * halo)**2,
+        bytes = BASE_BYTES + max(PIXELS * height * width
+                                 + TILE_BYTES_PER_PIXEL * (tile + 2 * halo)**2,
                                  WRITING * height * width)
 
     Args:
@@ -200,7 +205,7 @@ def plan_tiles(
     apart = max((WRITING + more) * pixels, 3 * FLOATS * source_pixels)
     for side in (tile,) if tile else TILES:
         window = min(side + 2 * halo, height) * min(side + 2 * halo, width)
-        at_work = (PIXELS + more) * pixels + BYTES_PER_PIXEL * window
+        at_work = (PIXELS + more) * pixels + TILE_BYTES_PER_PIXEL * window
         for spilled in (False, True):
             memory = BASE_BYTES + max(at_work + scratch * (not spilled), apart)
             if memory <= allowed:
