@@ -15,8 +15,8 @@ from benchmarks import parser_of, square
 from tf_style import checkpoint
 from tf_style.config_conditional import PredictedConfig
 from tf_style.gatys import encoder_for
-from tf_style.images import list_images
 from tf_style.inference import StyleTransfer, load
+from tf_style.listing import list_images
 from tf_style.objective import Objective
 from tf_style.options import from_dict
 

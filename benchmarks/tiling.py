@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks import parser_of, square
 from tf_style.config import StylizeConfig
-from tf_style.images import read_image, write_image
+from tf_style.images import read_image
+from tf_style.writing import write_image
 
 
 def measure(options, photos: str) -> dict[str, float]:

@@ -125,7 +125,7 @@ def damaged(tmp_path):
 @pytest.fixture
 def folders(tmp_path):
     """Two photos and two paintings in folders, and a place for the results."""
-    from tf_style.images import write_image
+    from tf_style.writing import write_image
 
     files = {"content/a.png": (33, 47), "content/b.png": (40, 31),
              "style/s.png": (30, 44), "style/t.png": (37, 26)}  # fmt: skip

@@ -17,7 +17,8 @@ PACKAGE = Path(tf_style.__file__).parent
 LEVELS = [
     # leaves
     "errors options config config_gatys config_conditional config_export config_evaluate flags ops"
-    " layout images outputs weights film precision devices memory graph_images artefacts",
+    " layout images listing writing outputs weights film precision devices memory graph_images"
+    " artefacts",
     # parts
     "functional layers tiling scratch encoder decoder transfer losses lbfgs adam data checkpoint",
     # models

@@ -157,7 +157,8 @@ def test_a_job_s_files(job):
 
 def test_a_folder_in_turns(job):
     from benchmarks import ours
-    from tf_style.images import list_images, read_image
+    from tf_style.images import read_image
+    from tf_style.listing import list_images
 
     turns = ours.folder(job, "float32")
     assert next(turns) > 0

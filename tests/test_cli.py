@@ -23,7 +23,8 @@ from tf_style.cli import conditional as conditional_cli
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
-from tf_style.images import read_image, write_image
+from tf_style.images import read_image
+from tf_style.writing import write_image
 
 DOORS = {"stylize.py": (stylize, StylizeConfig), "train.py": (train, TrainConfig)}
 

@@ -12,9 +12,9 @@ from tf_style import checkpoint
 from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer, style_names
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
 from tf_style.errors import UserError
-from tf_style.images import write_image
 from tf_style.options import from_dict
 from tf_style.training import train
+from tf_style.writing import write_image
 
 TINY = {
     "encoder": "vgg16", "contract": (4, 5, 6), "blocks": 1, "expand": (4, 3), "crop_size": 32,

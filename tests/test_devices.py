@@ -18,8 +18,8 @@ from conftest import ROOT, environment, picture
 from tf_style import devices, flags
 from tf_style.config import TrainConfig
 from tf_style.errors import UserError
-from tf_style.images import write_image
 from tf_style.training import train
+from tf_style.writing import write_image
 
 OPTIONS = {
     "encoder": "vgg16",

@@ -6,7 +6,8 @@ from keras import ops
 from tf_style import encoder, weights
 from tf_style.encoder import VGGEncoder, build_encoder, keras_name, layer_names
 from tf_style.errors import UserError
-from tf_style.images import list_images, read_image
+from tf_style.images import read_image
+from tf_style.listing import list_images
 from tf_style.losses import content_loss, gram_loss, moments_loss
 from tf_style.ops import channel_moments, gram_matrix
 
@@ -223,7 +224,7 @@ def test_stored_factors_bring_the_calibration_photos_to_mean_one(packaged):
 @pytest.fixture
 def one_photo(tmp_path, monkeypatch):
     """A calibration folder with one small picture."""
-    from tf_style.images import write_image
+    from tf_style.writing import write_image
 
     monkeypatch.setattr(encoder, "CALIBRATION", tmp_path / "photos")
     (tmp_path / "photos").mkdir()

@@ -12,7 +12,8 @@ from tf_style.errors import UserError
 from tf_style.evaluate import main
 from tf_style.evaluation import Judge, evaluate, summary
 from tf_style.export import export_model
-from tf_style.images import read_image, write_image
+from tf_style.images import read_image
+from tf_style.writing import write_image
 
 LAYERS = {"content_layer": "relu2_1", "style_layers": ("relu1_1", "relu2_1")}
 PHOTO, PAINTING, OTHER = picture(64, 64), picture(64, 64, 1), picture(64, 64, 2)

@@ -16,8 +16,9 @@ from tf_style.cli import stylize as stylize_cli
 from tf_style.config_export import ExportConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.export import TOLERANCE, WARMUP, export_model
-from tf_style.images import encode_image, read_image, write_image
+from tf_style.images import read_image
 from tf_style.layout import fit_shorter
+from tf_style.writing import encode_image, write_image
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from tf_style import folder, inference, memory
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.folder import stylize_folder
-from tf_style.images import probe, read_image, write_image
+from tf_style.images import probe, read_image
 from tf_style.inference import StyleTransfer, load
 from tf_style.layout import center_crop, concat, fit_longer, fit_shorter
 from tf_style.ops import LUMA, match_color
+from tf_style.writing import write_image
 
 CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)
 CONV = "decoder/conv1_1/kernel"

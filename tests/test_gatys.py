@@ -11,10 +11,11 @@ from tf_style.config_gatys import STYLE_LOSS_NAMES, GatysConfig
 from tf_style.encoder import build_encoder
 from tf_style.errors import UserError
 from tf_style.gatys import encoder_for, gatys
-from tf_style.images import read_image, write_image
+from tf_style.images import read_image
 from tf_style.layout import resize
 from tf_style.objective import LossWeights, Objective, loss_weights
 from tf_style.options import from_dict, weighted
+from tf_style.writing import write_image
 
 slow = pytest.mark.slow
 SHALLOW = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}

@@ -12,7 +12,8 @@ from conftest import ROOT, picture
 from PIL import Image
 
 from tf_style.graph_images import checked, decode_picture, encode_picture
-from tf_style.images import encode_image, read_image, to_uint8
+from tf_style.images import read_image
+from tf_style.writing import encode_image, to_uint8
 
 LIMITS = {"max_bytes": 2**20, "max_pixels": 10**6}
 RGB = Image.fromarray(to_uint8(picture(21, 33, 1)))

@@ -8,10 +8,12 @@ from conftest import ROOT, picture
 
 from tf_style import adain, checkpoint, conditional, inference
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import list_images, read_image, write_image
+from tf_style.images import read_image
 from tf_style.inference import StyleTransfer, load
 from tf_style.layout import fit_longer, fit_shorter
+from tf_style.listing import list_images
 from tf_style.ops import LUMA
+from tf_style.writing import write_image
 
 CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)
 CONV = "decoder/conv1_1/kernel"

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tf_style import images, layout
+from tf_style import images, layout, writing
 from tf_style.errors import UserError
 
 # Smooth, and without any symmetry, so that no turn passes unnoticed.
@@ -94,14 +94,14 @@ def test_resize_to_nothing(size):
     [
         lambda image: layout.resize(image, 2, 2),
         layout.center_crop,
-        images.encode_image,
+        writing.encode_image,
         lambda image: layout.grid([[image]]),
         lambda image: layout.concat([image]),
     ],
     ids=["resize", "center_crop", "encode_image", "grid", "concat"],
 )
 def test_what_is_not_an_image_array(image, use):
-    if image is PICTURE and use is images.encode_image:
+    if image is PICTURE and use is writing.encode_image:
         assert use(image) == use(images.as_floats(image))  # It is the one that takes both.
         return
     with pytest.raises(ValueError, match=r"must be a float array .* Received: \w+ of shape \("):

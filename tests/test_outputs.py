@@ -8,8 +8,8 @@ from conftest import picture
 from tf_style.config import StylizeConfig
 from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
-from tf_style.images import write_image
 from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
+from tf_style.writing import write_image
 
 
 def results(folder, config_class=StylizeConfig, unfinished="", **options):

@@ -12,8 +12,9 @@ from PIL import Image
 from tf_style.cli.stylize import main
 from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
-from tf_style.images import read_image, write_image
+from tf_style.images import read_image
 from tf_style.painting import paint_folder
+from tf_style.writing import write_image
 
 
 @pytest.fixture

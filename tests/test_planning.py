@@ -5,9 +5,9 @@ import pytest
 
 from tf_style.config import StylizeConfig
 from tf_style.errors import UserError
-from tf_style.images import write_image
 from tf_style.planning import plans_of, size_of
 from tf_style.tiled import TiledTransfer
+from tf_style.writing import write_image
 
 
 @pytest.fixture

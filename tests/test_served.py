@@ -11,9 +11,10 @@ from conftest import picture
 from tf_style.adain import AdaINStylizer
 from tf_style.conditional import ConditionalStylizer, PredictedStylizer
 from tf_style.graph_images import decode_picture
-from tf_style.images import encode_image, read_image
+from tf_style.images import read_image
 from tf_style.inference import StyleTransfer
 from tf_style.served import ServedStylizer
+from tf_style.writing import encode_image
 
 SMALL = {"contract": (6, 8, 10), "blocks": 1, "expand": (6, 4)}
 NAMES = ("wave", "night", "scream")

@@ -18,9 +18,10 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tf_style.config_export import ExportConfig
 from tf_style.export import export_model
-from tf_style.images import read_image, write_image
+from tf_style.images import read_image
 from tf_style.inference import load
 from tf_style.layout import fit_longer
+from tf_style.writing import write_image
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,11 @@ from conftest import picture, scratch_files
 
 from tf_style.adain import AdaINStylizer
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import as_floats, to_uint8
+from tf_style.images import as_floats
 from tf_style.inference import StyleTransfer, load
 from tf_style.ops import preserve_luma
 from tf_style.tiled import TiledTransfer
+from tf_style.writing import to_uint8
 
 CONTENT, STYLE = to_uint8(picture(75, 90)), picture(40, 30, 1)
 

@@ -34,13 +34,13 @@ _PUBLIC = {
     "UserError": "errors",
     "VGGEncoder": "encoder",
     "export_model": "export",
-    "list_images": "images",
+    "list_images": "listing",
     "load": "inference",
     "paint_folder": "painting",
     "read_image": "images",
     "stylize_folder": "folder",
     "train": "training",
-    "write_image": "images",
+    "write_image": "writing",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -7,8 +7,9 @@ from keras import ops
 
 from tf_style import checkpoint, conditional
 from tf_style.errors import UserError
-from tf_style.images import list_images, read_image
+from tf_style.images import read_image
 from tf_style.layout import center_crop, fit_shorter
+from tf_style.listing import list_images
 from tf_style.losses import content_loss, style_loss
 from tf_style.objective import layers_that_count, loss_weights
 from tf_style.ops import total_variation

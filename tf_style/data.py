@@ -16,8 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style.errors import UserError
-from tf_style.images import list_images, probe, read_image, to_uint8, verify
+from tf_style.images import probe, read_image, verify
+from tf_style.listing import list_images
 from tf_style.weights import write_atomically
+from tf_style.writing import to_uint8
 
 __all__ = ["Pictures", "crop_box", "pairs", "scan"]
 

@@ -267,7 +267,8 @@ def calibrate(encoder: str, arrays: dict[str, np.ndarray]) -> dict[str, float]:
     Raises:
         UserError: A layer is silent on the photos, so these are no trained weights.
     """
-    from tf_style.images import list_images, read_image
+    from tf_style.images import read_image
+    from tf_style.listing import list_images
 
     names = layer_names(encoder)
     model = VGGEncoder(encoder, tuple(names))

@@ -25,13 +25,15 @@ from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import build_encoder, layers_up_to, style_of
 from tf_style.errors import UserError
 from tf_style.gatys import gatys
-from tf_style.images import list_images, read_image, write_image
+from tf_style.images import read_image
 from tf_style.inference import load
 from tf_style.layout import center_crop, fit_shorter, grid
+from tf_style.listing import list_images
 from tf_style.losses import content_loss, gram_loss, moments_loss
 from tf_style.ops import channel_moments, gram_matrix, match_color, position_mean
 from tf_style.outputs import short_names
 from tf_style.weights import write_atomically
+from tf_style.writing import write_image
 
 __all__ = ["Judge", "Judged", "evaluate", "summary"]
 

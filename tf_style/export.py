@@ -14,10 +14,11 @@ from tf_style.artefacts import psnr
 from tf_style.config_export import ExportConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.export_formats import FORMATS, Format
-from tf_style.images import encode_image, read_image
+from tf_style.images import read_image
 from tf_style.inference import StyleTransfer, load
 from tf_style.layout import center_crop, fit_shorter
 from tf_style.served import ServedStylizer
+from tf_style.writing import encode_image
 
 __all__ = ["Exported", "export_model"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from tf_style.errors import UserError
-from tf_style.images import check_output, to_uint8
 from tf_style.layout import resize, scaled_size
 from tf_style.weights import write_atomically
+from tf_style.writing import check_output, to_uint8
 
 __all__ = ["check_film", "write_film"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from tf_style import adain, checkpoint, devices
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.images import as_floats, read_image, read_pixels, write_image
+from tf_style.images import as_floats, read_image, read_pixels
 from tf_style.inference import as_image, check_result, check_style, directory_of, load
 from tf_style.layout import (
     center_crop,
@@ -29,6 +29,7 @@ from tf_style.options import weighted
 from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
 from tf_style.planning import plans_of, size_of
 from tf_style.tiled import TiledTransfer
+from tf_style.writing import write_image
 
 __all__ = ["Done", "stylize_folder"]
 

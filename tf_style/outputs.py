@@ -6,7 +6,8 @@ from pathlib import Path
 from tf_style.config import StylizeConfig
 from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
-from tf_style.images import check_output, list_images
+from tf_style.listing import list_images
+from tf_style.writing import check_output
 
 __all__ = ["check_count", "outputs_of", "pictures_of", "short_names"]
 

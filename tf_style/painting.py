@@ -20,7 +20,7 @@ from tf_style.encoder import layers_up_to
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.film import check_film, write_film
 from tf_style.gatys import Iterate, gatys
-from tf_style.images import probe, read_image, write_image
+from tf_style.images import probe, read_image
 from tf_style.layout import concat, fit_longer, fit_shorter, resize, resize_mask, scaled_size
 from tf_style.memory import allowed_memory, check_memory
 from tf_style.ops import match_color, preserve_luma
@@ -28,6 +28,7 @@ from tf_style.options import weighted
 from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
 from tf_style.scales import MIN_SIDE, bytes_of, plan, tile_for
 from tf_style.weights import read_npz, write_atomically, write_npz
+from tf_style.writing import write_image
 
 __all__ = ["Painted", "paint_folder"]
 

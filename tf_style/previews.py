@@ -8,9 +8,10 @@ import tensorflow as tf
 from tf_style.config import TrainConfig
 from tf_style.data import Pictures
 from tf_style.film import write_film
-from tf_style.images import read_image, write_image
+from tf_style.images import read_image
 from tf_style.layout import center_crop, fit_shorter, grid
 from tf_style.trainer import Trainer
+from tf_style.writing import write_image
 
 __all__ = ["Previews", "spread", "write_scalars"]
 

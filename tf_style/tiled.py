@@ -14,12 +14,13 @@ import numpy as np
 
 from tf_style.adain import blend
 from tf_style.conditional import PREDICTOR_SIZE
-from tf_style.images import as_floats, to_uint8
+from tf_style.images import as_floats
 from tf_style.inference import StyleTransfer, check_result
 from tf_style.ops import preserve_luma
 from tf_style.scratch import Plane, shrunk
 from tf_style.tiled_adain import TiledAdaIN
 from tf_style.tiled_network import TiledNetwork
+from tf_style.writing import to_uint8
 
 __all__ = ["TiledTransfer"]
 

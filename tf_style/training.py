@@ -22,7 +22,7 @@ from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.film import check_film
-from tf_style.images import list_images
+from tf_style.listing import list_images
 from tf_style.precision import cpu_threads
 from tf_style.previews import Previews, write_scalars
 from tf_style.resuming import check_options, check_surroundings, fingerprint
