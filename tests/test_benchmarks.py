@@ -155,6 +155,7 @@ def test_a_job_s_files(job):
     assert job.weights().keys() == networks.random_weights(0).keys()
 
 
+@pytest.mark.slow
 def test_a_folder_in_turns(job):
     from benchmarks import ours
     from tf_style.images import read_image
@@ -191,6 +192,7 @@ def test_a_part_in_small(name, tmp_path):
     run.table_of(part, rows, {"float32": 1e9, "bfloat16": 1e9})
 
 
+@pytest.mark.slow
 def test_a_worker_answers(job):
     with measure.Worker("ours", "product float32", job) as worker:
         first, second = worker(save=True), worker()

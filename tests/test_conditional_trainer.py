@@ -164,6 +164,7 @@ def test_training_resuming_and_adding_a_style(folders, tmp_path):
         list(train(options))
 
 
+@pytest.mark.slow
 def test_a_table_may_start_from_another(folders, tmp_path):
     first = config(folders, checkpoint=str(tmp_path / "first"))
     list(train(first))

@@ -110,11 +110,13 @@ def test_a_damaged_state_is_told(options, tmp_path):
     assert "cannot be gone on from" in str(fault) and "--overwrite" in str(fault)
 
 
+@pytest.mark.slow
 def test_intermediate_pictures_can_be_had_none(options, tmp_path):
     paint(options, save_every=0)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["coast_stylized_night.png"]
 
 
+@pytest.mark.slow
 def test_a_film_is_made_of_the_pictures(options, tmp_path):
     film = tmp_path / "films/a.gif"
     paint(options, animation=str(film))

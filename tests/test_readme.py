@@ -73,6 +73,7 @@ def test_every_link_to_a_file_leads_somewhere():
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.slow
 def test_the_python_section_runs(tmp_path, monkeypatch):
     code = re.search(r"## In Python\n\n```python\n(.*?)```", README, re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)

@@ -149,6 +149,7 @@ def convolutions_of(objective):
     return sum(node.op == "Conv2D" for body in library for node in body.node_def)
 
 
+@pytest.mark.slow
 def test_the_graph_does_not_grow_with_the_tiles():
     weights = LossWeights({"relu2_1": 1.0}, style_of("gram", layers=("relu2_1",)))
     few, many = (

@@ -250,6 +250,7 @@ def test_another_run_is_not_resumed(options, changes, match):
     assert newest(options["checkpoint"]).keys() == before.keys()
 
 
+@pytest.mark.slow
 def test_a_run_may_be_made_longer_unless_its_schedule_knows_its_end(options, tmp_path):
     run(options, max_iter=2)
     assert [r.step for r in run(options, max_iter=3) if r.losses] == [3]
