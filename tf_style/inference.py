@@ -308,7 +308,7 @@ def check_result(stylized: np.ndarray, content: np.ndarray) -> None:
     if _is_flat(stylized) and not _is_flat(content):
         raise NonFiniteError(
             "The network gave one flat colour, so nothing is written; the checkpoint is untrained "
-            "or damaged."
+            "or damaged, or the style has nothing but one colour."
         )
 
 

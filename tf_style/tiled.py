@@ -38,8 +38,9 @@ class TiledTransfer:
     Example:
         >>> from tf_style.inference import load
         >>> stylize = load("adain", "float32")
-        >>> painting, photo = np.ones((32, 32, 3), "float32"), np.zeros((70, 90, 3), "uint8")
-        >>> photo[20:] = 255
+        >>> rng = np.random.default_rng(0)
+        >>> painting = rng.random((32, 32, 3), "float32")
+        >>> photo = rng.integers(0, 256, (70, 90, 3), "uint8")
         >>> image = TiledTransfer(stylize)(photo, stylize.encode_style(painting), tile=32)
         >>> image.shape, image.dtype
         ((70, 90, 3), dtype('uint8'))
