@@ -215,7 +215,7 @@ def places(path):
 
 
 def assert_same(image, expected):
-    """To two levels, but for the few pixels where the two JPEG encoders round another way."""
+    """To two levels, but for the few pixels of a JPEG whose block one level otherwise moves."""
     levels = np.abs(image - expected) * 255
     assert levels.shape == expected.shape and levels.max() < 4.1 and np.mean(levels > 2.1) < 1e-4
 

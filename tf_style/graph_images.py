@@ -56,11 +56,11 @@ def decode_picture(data: tf.Tensor, what: str, max_bytes: int, max_pixels: int) 
     def from_jpeg():
         # As Pillow decodes: TensorFlow's default is faster and coarser.
         image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-        return tf.cast(image, tf.float32) / 255
+        return _floats(image, 255.0)
 
     def from_png():
         levels = tf.io.decode_png(data, 4, tf.uint16)
-        image = tf.cast(levels, tf.float32) / 65535
+        image = _floats(levels, 65535.0)
         color, opacity = image[..., :3], image[..., 3:]
         # Where there is no opacity TensorFlow writes 2**depth - 1 of 255, also if depth, the
         # header's byte 24, is below 8.
@@ -71,6 +71,12 @@ def decode_picture(data: tf.Tensor, what: str, max_bytes: int, max_pixels: int) 
 
     image = tf.cond(is_jpeg, from_jpeg, from_png)
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def _floats(levels, top):
+    # Not by `/`, which a graph's optimiser turns into a product with 1 / top: another float for
+    # half of all levels, and now and then another level of the picture that is made of them.
+    return tf.math.divide_no_nan(tf.cast(levels, tf.float32), top)
 
 
 def _png_shape(data):
