@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_style import adain, checkpoint, conditional
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.graph_images import MIN_SIDE, SLACK
-from tf_style.images import read_image
+from tf_style.images import as_floats, read_image
 from tf_style.options import weighted
 from tf_style.precision import compute_dtype
 
@@ -283,8 +283,7 @@ def as_image(image: np.ndarray | str | Path, what: str) -> np.ndarray:
     height, width, _ = image.shape
     if min(height, width) < MIN_SIDE:
         raise UserError(f"{what} is {width}x{height}: both sides must be {MIN_SIDE} px or more.")
-    if image.dtype == np.uint8:
-        image = image / np.float32(255)
+    image = as_floats(image)
     # Written so that NaN fails too.
     if not (-SLACK <= image.min() and image.max() <= 1 + SLACK):
         raise UserError(
