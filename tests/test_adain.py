@@ -6,6 +6,7 @@ from tf_style import adain
 from tf_style.adain import AdaINStylizer
 from tf_style.encoder import build_encoder
 from tf_style.errors import UserError
+from tf_style.grain import grain_pattern
 from tf_style.weights import PACKAGED_SHA256
 
 RNG = np.random.default_rng(23)
@@ -119,6 +120,28 @@ def test_skip_layers_take_the_style_too():
     np.testing.assert_allclose(stylizer.decode(given), expected, atol=1e-4)
 
 
+def test_grain_is_laid_over_the_padded_content_and_not_over_the_style():
+    keras.utils.set_random_seed(2)
+    stylizer = AdaINStylizer("vgg16", "relu2_1", grain=0.1)
+    plain = AdaINStylizer("vgg16", "relu2_1")
+    plain.set_weights(stylizer.get_weights())
+    content, style = picture(1, 23, 33), picture(1, 40, 16)
+    padded = np.pad(content, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="reflect")
+    expected = plain(inputs(padded + 0.1 * grain_pattern()[:24, :34], style, 0.7))
+    found = stylizer(inputs(content, style, 0.7))
+    np.testing.assert_allclose(found, expected[:, :23, :33], atol=1e-5)
+    assert np.array_equal(stylizer.encode_style(style), plain.encode_style(style))
+
+
+def test_of_a_flat_photo_grain_leaves_something():
+    flat, style = np.full((1, 32, 32, 3), 0.9, "float32"), picture(1, 32, 32)
+    stds = [
+        np.std(AdaINStylizer("vgg16", "relu2_1", grain=grain)(inputs(flat, style)), (1, 2)).max()
+        for grain in (0.0, 0.03)
+    ]
+    assert stds[0] < 1e-3 < 1e-2 < stds[1]
+
+
 def test_a_tile_takes_the_moments_of_the_whole():
     rng = np.random.default_rng(3)
     whole = {"relu1_1": rng.random((1, 8, 8, 64)), "relu2_1": rng.random((1, 4, 4, 128))}
@@ -196,8 +219,10 @@ def test_build_stylizer_takes_every_option():
     expected = {"architecture": "vgg16", "layer": "relu2_1", "padding": "zero", "pooling": "avg",
                 "compute_dtype": "bfloat16"}  # fmt: skip
     assert config.items() >= (expected | {"skip_layers": ()}).items()
-    config = adain.build_stylizer(model | {"skip_layers": ["relu1_1"]}).get_config()
-    assert config["skip_layers"] == ("relu1_1",)
+    assert config["grain"] == 0
+    more = {"skip_layers": ["relu1_1"], "grain": 0.03}
+    config = adain.build_stylizer(model | more).get_config()
+    assert config["skip_layers"] == ("relu1_1",) and config["grain"] == 0.03
 
 
 def test_unknown_layer():

@@ -23,6 +23,7 @@ from tf_style.conditional import (
 )
 from tf_style.decoder import Decoder
 from tf_style.encoder import VGGEncoder, VGGPreprocessing
+from tf_style.grain import Grain
 from tf_style.layers import (
     AdaIN,
     ChannelStatistics,
@@ -82,6 +83,12 @@ TABLE = {
     CropLike: Row(
         lambda **k: CropLike(name="given", **k),
         ((2, 8, 8, 3), (2, 5, 7, 1)),
+        (2, 5, 7, 3),
+        (MIXED, "bfloat16"),
+    ),
+    Grain: Row(
+        lambda **k: Grain(0.1, name="given", **k),
+        ((2, 5, 7, 3),),
         (2, 5, 7, 3),
         (MIXED, "bfloat16"),
     ),
@@ -158,7 +165,14 @@ TABLE = {
     ),
     AdaINStylizer: Row(
         lambda **k: AdaINStylizer(
-            "vgg16", "relu2_1", "zero", "avg", skip_layers=("relu1_2",), name="given", **k
+            "vgg16",
+            "relu2_1",
+            "zero",
+            "avg",
+            skip_layers=("relu1_2",),
+            grain=0.1,
+            name="given",
+            **k,
         ),
         (PAIR,),
         (2, 17, 23, 3),

@@ -48,7 +48,9 @@ def test_statistics_are_those_of_the_whole(stylize):
 @pytest.mark.parametrize("options", [{"layer": "relu1_2"}, {"layer": "relu3_1", "pooling": "avg"},
                                      {"layer": "relu2_2", "padding": "zero"},
                                      {"layer": "relu3_2", "skip_layers": ["relu1_2", "relu3_1"]},
-                                     {"layer": "relu4_1", "skip_layers": ["relu2_1"]}])  # fmt: skip
+                                     {"layer": "relu4_1", "skip_layers": ["relu2_1"]},
+                                     {"layer": "relu3_1", "skip_layers": ["relu2_1"],
+                                      "grain": 0.1}])  # fmt: skip
 def test_other_networks(tmp_path, options):
     layer = options.pop("layer")
     stylize = load(write_checkpoint(tmp_path / "model", layer, **options), "float32")

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from tf_style.adain import restyled, statistics_of
 from tf_style.config import TrainConfig
 from tf_style.errors import UserError
+from tf_style.grain import random_grain
 from tf_style.trainer import AdaINTrainer, LearningRate
 
 TINY = {
@@ -81,6 +83,25 @@ def test_skip_layers_take_the_style_in_training_too():
     expected = 0.01 * sum(((a - b) ** 2).sum(-1) for a, b in zip(found, goal, strict=True))
     np.testing.assert_allclose(losses["style/relu2_1"], expected, rtol=1e-3)
     assert trainer.model["skip_layers"] == ["relu1_2"]
+
+
+def test_grain_is_on_the_photo_alone_and_another_at_every_step():
+    plain = AdaINTrainer(TrainConfig(**TINY, identity_weight=1))
+    trainer = AdaINTrainer(TrainConfig(**TINY, identity_weight=1, grain=0.2))
+    content, style, ones = pictures(seed=1), pictures(seed=2), np.ones(2, "float32")
+    for step in (0, 1):
+        trainer.optimizer.iterations.assign(step)
+        noisy = random_grain(content, 0.2, [trainer.config.seed, step])
+        expected = plain.losses(noisy, style, ones)
+        found = trainer.losses(content, style, ones)
+        for name in expected.keys() - {"identity"}:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, err_msg=name)
+        # What is to come out is the photo without it.
+        of_noisy, of_style = ({"relu2_1": plain.encoder(x)["relu2_1"]} for x in (noisy, style))
+        target = restyled(of_noisy, statistics_of(of_style), ones)
+        error = np.mean((np.asarray(plain.decoder(target)) - content) ** 2, axis=(1, 2, 3))
+        np.testing.assert_allclose(found["identity"], error, rtol=1e-4)
+    assert trainer.model["grain"] == trainer.stylizer.arguments["grain"] == 0.2
 
 
 def test_only_the_decoder_moves(trainer):

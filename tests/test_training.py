@@ -148,6 +148,22 @@ def test_skip_layers_may_join_a_trained_decoder(options, tmp_path):
         run(options)
 
 
+def test_grain_may_join_a_trained_model(options, tmp_path):
+    run(options, max_iter=1)
+    first = options["checkpoint"]
+    options |= {"start_from": first, "checkpoint": str(tmp_path / "second"), "max_iter": 1}
+    run(options, learning_rate=0, grain=0.1)
+    photo, painting = picture(20, 24), picture(24, 20, 1)
+    plain, grainy = (
+        load(checkpoint, "float32")(photo, painting) for checkpoint in (first, tmp_path / "second")
+    )
+    assert 1e-3 < np.abs(grainy - plain).max()
+    record = checkpoint.read_config(first)
+    record["model"]["grain"] = 0.1
+    checkpoint.write_config(first, record)
+    np.testing.assert_allclose(load(first, "float32")(photo, painting), grainy, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("start_from", "match"),
     [

@@ -7,6 +7,7 @@ from keras import ops
 from tf_style.decoder import Decoder
 from tf_style.encoder import VGGEncoder, build_encoder, channels_of, stride_of
 from tf_style.functional import FromArguments, named_variables
+from tf_style.grain import Grain
 from tf_style.layers import AdaIN, ChannelStatistics, CropLike, PadToMultiple
 
 __all__ = [
@@ -50,6 +51,7 @@ class AdaINStylizer(FromArguments, keras.Model):
         pooling: `max` or `avg`, of the encoder.
         compute_dtype: `float32` or `bfloat16`, of the convolutions. Statistics are float32.
         skip_layers: Shallower layers whose features the decoder is given too.
+        grain: Standard deviation of the noise that is laid over the content, as in `Grain`.
 
     Call arguments, as a dictionary:
         content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
@@ -73,6 +75,7 @@ class AdaINStylizer(FromArguments, keras.Model):
         pooling: str = "max",
         compute_dtype: str = "float32",
         skip_layers: tuple[str, ...] = (),
+        grain: float = 0.0,
         **kwargs,
     ):
         # === Layers ===
@@ -88,9 +91,10 @@ class AdaINStylizer(FromArguments, keras.Model):
         alpha = keras.Input((), name="alpha")
 
         encode_style = keras.Model(style, statistics_of(encoder(style)), name="encode_style")
-        encode_content = keras.Model(
-            content, encoder(PadToMultiple(stride, name="pad")(content)), name="encode_content"
-        )
+        padded = PadToMultiple(stride, name="pad")(content)
+        if grain:
+            padded = Grain(grain, name="grain")(padded)
+        encode_content = keras.Model(content, encoder(padded), name="encode_content")
         features = {
             name: keras.Input(encoded.shape[1:], dtype=encoded.dtype, name=f"features_{name}")
             for name, encoded in encode_content.output.items()
@@ -126,6 +130,7 @@ class AdaINStylizer(FromArguments, keras.Model):
             "pooling": pooling,
             "compute_dtype": compute_dtype,
             "skip_layers": tuple(skip_layers),
+            "grain": grain,
         }
 
 
@@ -182,15 +187,17 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer
 
     Args:
         model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer),
-            `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`; `skip_layers`, if any.
+            `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`; `skip_layers` and
+            `grain`, if any.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
     """
     architecture = model["encoder"]
-    # Checkpoints from before there were any do not tell.
+    # Checkpoints from before there were skip layers and grain do not tell.
     skip_layers = tuple(model.get("skip_layers", ()))
     stylizer = AdaINStylizer(
-        architecture, model["layer"], model["padding"], model["pooling"], compute_dtype, skip_layers
-    )
+        architecture, model["layer"], model["padding"], model["pooling"], compute_dtype,
+        skip_layers, model.get("grain", 0.0),
+    )  # fmt: skip
     if model["encoder_weights"] == "packaged":
         encoder, _, _ = build_encoder(
             architecture,

@@ -74,6 +74,11 @@ class TrainConfig(Options):
         (), "Shallower layers, such as relu2_1,relu3_1, whose features take the style too and join "
         "the decoder: photos keep their details. The paper has none.", group=MODEL,
     )  # fmt: skip
+    grain: float = option(
+        0.0, "Standard deviation of a noise on the photos, of the range of 1, from which strokes "
+        "grow in flat areas (0.03 is good); the model has it in use too. The paper has none.",
+        low=0, high=1, group=MODEL,
+    )  # fmt: skip
 
     start_from: str = option(
         "", "A checkpoint folder of the same networks, or the name of a model that ships: a new "

@@ -9,6 +9,7 @@ from keras import ops
 
 from tf_style.adain import restyled
 from tf_style.encoder import stride_of
+from tf_style.grain import Grain
 from tf_style.scratch import Plane
 from tf_style.tiling import Box, Moments, reach, rounded_up, tile_grid
 
@@ -27,7 +28,7 @@ class TiledAdaIN:
 
     def __init__(self, stylizer: keras.Model):
         self.layer, skips = stylizer.arguments["layer"], stylizer.arguments["skip_layers"]
-        encoder = stylizer.encoder
+        encoder, self._grain = stylizer.encoder, Grain(stylizer.arguments["grain"])
         self.channels = encoder.output[self.layer].shape[-1]
         self.dtype = encoder.output[self.layer].dtype
         self.stride = stride = stride_of(self.layer)
@@ -74,7 +75,7 @@ class TiledAdaIN:
         features = Plane(height // stride, width // stride, self.channels, self.dtype, spilled)
         moments = {}
         for part in tile_grid(height, width, tile, self.encoder_halo, stride):
-            for name, whole in self._encode(content.image(part.window)).items():
+            for name, whole in self._encode(self._grained(content, part.window)).items():
                 core = (part.inner // stride_of(name)).of(whole)
                 moments[name] = moments.get(name, Moments()).merged(Moments.of(core))
                 if name == self.layer:
@@ -88,6 +89,10 @@ class TiledAdaIN:
         }
         tile = -(-tile // stride)
         for part in tile_grid(features.height, features.width, tile, self.decoder_halo):
-            window = content.image(part.window * stride)
+            window = self._grained(content, part.window * stride)
             image = self._decode(features.read(part.window)[None], window, given)
             yield content.piece(part.core * stride, (part.inner * stride).of(image))
+
+    def _grained(self, content, box):
+        """A window of the picture with the grain that the whole has there."""
+        return self._grain(content.image(box), top=box.top, left=box.left)

@@ -14,6 +14,7 @@ from tf_style import adain, checkpoint
 from tf_style.config import TrainConfig
 from tf_style.encoder import build_encoder, channels_of, default_weights, layers_up_to, style_of
 from tf_style.errors import UserError
+from tf_style.grain import random_grain
 from tf_style.losses import content_loss, gram_loss, moments_loss
 from tf_style.ops import gram_matrix, total_variation
 from tf_style.precision import compute_dtype
@@ -250,10 +251,11 @@ class Trainer:
             UserError: It is of other networks, and says in what.
         """
         theirs = {"method": other["method"], "skip_layers": []} | other["model"]
+        free = {"styles", "grain"}
         for name, mine in ({"method": self.config.method} | self.model).items():
-            # A table's names are its own, and skip layers may join.
+            # A table's names are its own, grain is of no layer, and skip layers may join.
             joined = name == "skip_layers" and set(theirs[name]) <= set(mine)
-            if name != "styles" and not joined and theirs.get(name) != mine:
+            if name not in free and not joined and theirs.get(name) != mine:
                 raise UserError(
                     f"The model in {directory}, to start from, has {name}={theirs.get(name)!r}, "
                     f"not {mine!r}: give the options that it was trained with."
@@ -323,7 +325,7 @@ class AdaINTrainer(Trainer):
         network = self.build_encoder(tuple(dict.fromkeys((*c.skip_layers, *layers))), factors)
         self.stylizer = adain.AdaINStylizer(
             c.encoder, c.content_layer, c.padding, c.pooling, compute_dtype(c.precision),
-            c.skip_layers,
+            c.skip_layers, c.grain,
         )  # fmt: skip
         self.stylizer.encoder.set_weights(self.encoder.get_weights())
         self.decoder, self.layers = self.stylizer.decoder, (*c.skip_layers, c.content_layer)
@@ -333,6 +335,7 @@ class AdaINTrainer(Trainer):
             "padding": c.padding,
             "pooling": c.pooling,
             "skip_layers": list(c.skip_layers),
+            "grain": c.grain,
         }
         self.stored = adain.stored_variables(self.stylizer, self.model)
 
@@ -354,7 +357,11 @@ class AdaINTrainer(Trainer):
         """Weighted losses of a batch, each `(batch,)`, by name."""
         c = self.config
         batch = ops.shape(content)[0]
-        both = self.encoder(ops.concatenate([content, style]), training=True)
+        given = content
+        if c.grain:
+            step = ops.cast(self.optimizer.iterations, "int64")
+            given = random_grain(content, c.grain, tf.stack([c.seed, step]))
+        both = self.encoder(ops.concatenate([given, style]), training=True)
         of_content, of_style = (
             {layer: ops.stop_gradient(x[part]) for layer, x in both.items()}
             for part in (slice(batch), slice(batch, None))
