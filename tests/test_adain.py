@@ -120,16 +120,15 @@ def test_skip_layers_take_the_style_too():
     np.testing.assert_allclose(stylizer.decode(given), expected, atol=1e-4)
 
 
-def test_grain_is_laid_over_the_padded_content_and_not_over_the_style():
+def test_grain_is_laid_over_the_content_and_not_over_the_style():
     keras.utils.set_random_seed(2)
     stylizer = AdaINStylizer("vgg16", "relu2_1", grain=0.1)
     plain = AdaINStylizer("vgg16", "relu2_1")
     plain.set_weights(stylizer.get_weights())
     content, style = picture(1, 23, 33), picture(1, 40, 16)
-    padded = np.pad(content, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="reflect")
-    expected = plain(inputs(padded + 0.1 * grain_pattern()[:24, :34], style, 0.7))
+    expected = plain(inputs(content + 0.1 * grain_pattern()[:23, :33], style, 0.7))
     found = stylizer(inputs(content, style, 0.7))
-    np.testing.assert_allclose(found, expected[:, :23, :33], atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.array_equal(stylizer.encode_style(style), plain.encode_style(style))
 
 

@@ -12,6 +12,7 @@ from tf_style.conditional import ConditionalStylizer, PredictedStylizer, StylePr
 from tf_style.config_conditional import ConditionalConfig
 from tf_style.errors import UserError
 from tf_style.gatys import encoder_for
+from tf_style.grain import grain_pattern
 from tf_style.images import read_image
 from tf_style.inference import PRETRAINED, load
 from tf_style.layers import ReflectionPadding2D
@@ -67,6 +68,30 @@ def test_a_style_that_is_added_changes_no_other_bit(table):
         before, after = call(table, CONTENT, weights), call(more, CONTENT, (*weights, 0))
         assert np.array_equal(before, after)
     assert not np.array_equal(call(more, CONTENT, (0, 0, 0, 1)), before)
+
+
+@pytest.mark.parametrize("cls, first", [(ConditionalStylizer, ("a", "b")),
+                                        (PredictedStylizer, "vgg16")])  # fmt: skip
+def test_grain_is_laid_over_the_content_alone(cls, first):
+    grainy, plain = cls(first, **SMALL, grain=0.2), cls(first, **SMALL)
+    plain.set_weights(grainy.get_weights())
+    height, width = CONTENT.shape[1:3]
+    noisy = CONTENT + 0.2 * grain_pattern()[:height, :width]
+    name, style = (
+        ("style_weights", np.float32([[0.3, 0.7]]))
+        if cls is ConditionalStylizer
+        else ("style", np.float32(RNG.random((1, 40, 30, 3))))
+    )
+    expected = plain({"content": noisy, name: style})
+    np.testing.assert_allclose(grainy({"content": CONTENT, name: style}), expected, atol=1e-5)
+    assert np.array_equal(grainy.encode_style(style), plain.encode_style(style))
+    assert np.abs(plain({"content": CONTENT, name: style}) - expected).max() > 1e-3
+
+
+def test_build_stylizer_takes_grain():
+    model = {"contract": [6, 8, 10], "blocks": 1, "expand": [6, 4], "styles": ["a"]}
+    for given, expected in (({}, 0.0), ({"grain": 0.03}, 0.03)):
+        assert conditional.build_stylizer(model | given).get_config()["grain"] == expected
 
 
 def test_names_must_be_different():

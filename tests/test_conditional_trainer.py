@@ -12,6 +12,7 @@ from tf_style import checkpoint
 from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer, style_names
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
 from tf_style.errors import UserError
+from tf_style.grain import random_grain
 from tf_style.options import from_dict
 from tf_style.training import train
 from tf_style.writing import write_image
@@ -71,6 +72,28 @@ def test_losses_are_those_of_the_formula(folders):
     down, across = np.diff(stylized, axis=1), np.diff(stylized, axis=2)
     tv = np.mean(down**2, (1, 2, 3)) + np.mean(across**2, (1, 2, 3))
     np.testing.assert_allclose(found["tv"], 3 * tv, rtol=1e-4)
+
+
+@pytest.mark.parametrize("trainer, kind", [(ConditionalTrainer, ConditionalConfig),
+                                           (PredictedTrainer, PredictedConfig)])  # fmt: skip
+def test_grain_is_on_what_the_network_sees_and_not_on_what_it_is_held_against(
+    folders, trainer, kind
+):
+    grainy, plain = (trainer(config(folders, kind, grain=grain)) for grain in (0.2, 0.0))
+    content, style, identity = batch()
+    style = style if kind is ConditionalConfig else content[:, ::-1]
+    for step in (0, 1):
+        grainy.optimizer.iterations.assign(step)
+        noisy = random_grain(content, 0.2, [grainy.config.seed, step])
+        found, expected, other = (
+            {k: np.asarray(v) for k, v in one.losses(given, style, identity).items()}
+            for one, given in ((grainy, content), (plain, noisy), (plain, content))
+        )
+        for layer in ("style/relu1_1", "style/relu2_1"):
+            np.testing.assert_allclose(found[layer], expected[layer], rtol=1e-3)
+            assert (np.abs(found[layer] / other[layer] - 1) > 1e-3).any()
+        assert (np.abs(found["content/relu2_1"] / expected["content/relu2_1"] - 1) > 1e-2).all()
+    assert grainy.model["grain"] == grainy.stylizer.arguments["grain"] == 0.2
 
 
 def test_targets_are_the_paintings_whole(folders):

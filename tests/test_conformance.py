@@ -130,7 +130,9 @@ TABLE = {
         (COMPUTE, "float32"),
     ),
     ConditionalStylizer: Row(
-        lambda **k: ConditionalStylizer(("a", "b"), (4, 5, 6), 1, (3, 2), name="given", **k),
+        lambda **k: ConditionalStylizer(
+            ("a", "b"), (4, 5, 6), 1, (3, 2), grain=0.1, name="given", **k
+        ),
         ({"content": (2, 17, 23, 3), "style_weights": (2, 2)},),
         (2, 17, 23, 3),
         (COMPUTE, "float32"),
@@ -143,7 +145,7 @@ TABLE = {
     ),
     PredictedStylizer: Row(
         lambda **k: PredictedStylizer(
-            "mobilenet_v2", (4, 5, 6), 1, (3, 2), True, name="given", **k
+            "mobilenet_v2", (4, 5, 6), 1, (3, 2), True, grain=0.1, name="given", **k
         ),
         ({"content": (2, 17, 23, 3), "style": (2, 19, 16, 3)},),
         (2, 17, 23, 3),

@@ -11,6 +11,7 @@ from conftest import picture, scratch_files
 
 from tf_style import scratch
 from tf_style.errors import UserError
+from tf_style.grain import Grain
 from tf_style.layers import PadToMultiple, SquareResizing
 from tf_style.scratch import Plane, check_disk, shrunk
 from tf_style.tiling import Box, tile_grid
@@ -58,9 +59,12 @@ def test_a_plane_of_an_array_does_not_copy_it():
 def test_a_window_beyond_the_picture_is_reflected():
     image = picture(29, 43)
     padded = np.asarray(PadToMultiple(8)(image[None]))
+    grained = np.asarray(PadToMultiple(8)(Grain(0.1)(image[None])))
     plane = Plane.of(image)
     for part in tile_grid(32, 48, 16, 8, 8):
-        np.testing.assert_array_equal(plane.image(part.window), part.window.of(padded))
+        for grain, expected in ((Grain(), padded), (Grain(0.1), grained)):
+            found = plane.image(part.window, grain)
+            np.testing.assert_array_equal(found, part.window.of(expected))
     whole = [plane.piece(part.core, part.core.of(padded)) for part in tile_grid(32, 48, 16, 8, 8)]
     result = np.zeros_like(image)
     for box, values in whole:
@@ -70,7 +74,7 @@ def test_a_window_beyond_the_picture_is_reflected():
 
 def test_eight_bits_are_read_as_an_image():
     pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
-    read = Plane.of(pixels).image(Box(4, 4, 12, 20))
+    read = Plane.of(pixels).image(Box(4, 4, 12, 20), Grain())
     assert read.dtype == np.float32 and read.shape == (1, 8, 16, 3)
     assert (read[0] == pixels[4:12, 4:20] / np.float32(255)).all()
 

@@ -54,6 +54,19 @@ def test_what_is_not_kept_is_computed_again(networks, name, kept, monkeypatch):
     np.testing.assert_allclose(run(stylize, content, statistics, 24), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["exact", "thumbnail"])
+def test_grain_is_that_of_the_whole(networks, mode):
+    plain, statistics = networks["table"]
+    grainy = ConditionalStylizer(**plain.stylizer.arguments | {"grain": 0.1})
+    grainy.set_weights(plain.stylizer.get_weights())
+    stylize, content = StyleTransfer(grainy), picture(61, 86)
+    expected = stylize.transfer(content, statistics)
+    assert np.abs(plain.transfer(content, statistics) - expected).max() > 0.05
+    image = run(stylize, content, statistics, 24, mode=mode)
+    # A copy as large as the picture has the same noise, and its moments.
+    np.testing.assert_allclose(image, expected, atol=1e-4)
+
+
 def test_bfloat16(table):
     stylize = load(table, "bfloat16")
     content, statistics = picture(41, 54), stylize.encode_style("night")

@@ -91,10 +91,10 @@ class AdaINStylizer(FromArguments, keras.Model):
         alpha = keras.Input((), name="alpha")
 
         encode_style = keras.Model(style, statistics_of(encoder(style)), name="encode_style")
-        padded = PadToMultiple(stride, name="pad")(content)
-        if grain:
-            padded = Grain(grain, name="grain")(padded)
-        encode_content = keras.Model(content, encoder(padded), name="encode_content")
+        grained = Grain(grain, name="grain")(content) if grain else content
+        encode_content = keras.Model(
+            content, encoder(PadToMultiple(stride, name="pad")(grained)), name="encode_content"
+        )
         features = {
             name: keras.Input(encoded.shape[1:], dtype=encoded.dtype, name=f"features_{name}")
             for name, encoded in encode_content.output.items()

@@ -7,6 +7,7 @@ from keras import ops
 from tf_style.encoder import VGGEncoder, build_encoder
 from tf_style.errors import UserError
 from tf_style.functional import FromArguments, named_variables
+from tf_style.grain import Grain
 from tf_style.layers import ChannelStatistics, SquareResizing
 from tf_style.transfer import TransferNetwork
 
@@ -115,6 +116,7 @@ class ConditionalStylizer(FromArguments, keras.Model):
         blocks: Residual blocks.
         expand: Channels of the two convolutions after upsampling.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
+        grain: Standard deviation of the noise that is laid over the content, as in `Grain`.
 
     Call arguments, as a dictionary:
         content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
@@ -136,6 +138,7 @@ class ConditionalStylizer(FromArguments, keras.Model):
         blocks: int = 5,
         expand: tuple[int, int] = (64, 32),
         compute_dtype: str = "float32",
+        grain: float = 0.0,
         **kwargs,
     ):
         # === Layers ===
@@ -147,9 +150,10 @@ class ConditionalStylizer(FromArguments, keras.Model):
         style_weights = keras.Input((len(styles),), name="style_weights")
         parameters = keras.Input((2 * sum(network.normalised),), name="statistics")
         encode_style = keras.Model(style_weights, table(style_weights), name="encode_style")
+        grained = Grain(grain, name="grain")(content) if grain else content
         transfer = keras.Model(
             {"content": content, "statistics": parameters},
-            network({"content": content, "parameters": parameters}),
+            network({"content": grained, "parameters": parameters}),
             name="transfer",
         )
         stylized = transfer({"content": content, "statistics": encode_style(style_weights)})
@@ -171,6 +175,7 @@ class ConditionalStylizer(FromArguments, keras.Model):
             "blocks": blocks,
             "expand": tuple(expand),
             "compute_dtype": compute_dtype,
+            "grain": grain,
         }
 
 
@@ -268,6 +273,7 @@ class PredictedStylizer(FromArguments, keras.Model):
         expand: Channels of the two convolutions after upsampling.
         plain_contraction: Whether the first three convolutions are free of the style.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
+        grain: Standard deviation of the noise that is laid over the content, as in `Grain`.
 
     Call arguments, as a dictionary:
         content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
@@ -290,6 +296,7 @@ class PredictedStylizer(FromArguments, keras.Model):
         expand: tuple[int, int] = (64, 32),
         plain_contraction: bool = False,
         compute_dtype: str = "float32",
+        grain: float = 0.0,
         **kwargs,
     ):
         # === Layers ===
@@ -308,9 +315,10 @@ class PredictedStylizer(FromArguments, keras.Model):
         style = keras.Input((None, None, 3), name="style")
         statistics = keras.Input((BOTTLENECK,), name="statistics")
         encode_style = keras.Model(style, predictor(style), name="encode")
+        grained = Grain(grain, name="grain")(content) if grain else content
         transfer = keras.Model(
             {"content": content, "statistics": statistics},
-            network({"content": content, "parameters": heads(statistics)}),
+            network({"content": grained, "parameters": heads(statistics)}),
             name="transfer",
         )
         stylized = transfer({"content": content, "statistics": encode_style(style)})
@@ -333,6 +341,7 @@ class PredictedStylizer(FromArguments, keras.Model):
             "expand": tuple(expand),
             "plain_contraction": plain_contraction,
             "compute_dtype": compute_dtype,
+            "grain": grain,
         }
 
 
@@ -360,7 +369,7 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> keras.Model:
 
     Args:
         model: `contract`, `blocks`, `expand`, and either `styles`, or `backbone` and
-            `plain_contraction`.
+            `plain_contraction`; `grain`, if any.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
     """
     shape = {
@@ -368,6 +377,8 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> keras.Model:
         "blocks": model["blocks"],
         "expand": tuple(model["expand"]),
         "compute_dtype": compute_dtype,
+        # Checkpoints from before there was grain do not tell.
+        "grain": model.get("grain", 0.0),
     }
     if "styles" in model:
         return ConditionalStylizer(tuple(model["styles"]), **shape)

@@ -43,6 +43,7 @@ class _TransferTrainer(Trainer):
             "contract": list(c.contract),
             "blocks": c.blocks,
             "expand": list(c.expand),
+            "grain": c.grain,
         }
 
     def statistics(self, features):
@@ -126,7 +127,8 @@ class ConditionalTrainer(_TransferTrainer):
         weights = ops.one_hot(style, len(self.names))
         target = keras.tree.map_structure(lambda x: tf.tensordot(weights, x, 1), self.targets)
         picks = ops.one_hot(style + self.first, len(self.stylizer.styles))
-        stylized = self.stylizer({"content": content, "style_weights": picks}, training=True)
+        given = {"content": self.grained(content), "parameters": self.stylizer.encode_style(picks)}
+        stylized = self.stylizer.network(given, training=True)
         return self.weigh(content, stylized, target)
 
     def pair_options(self):
@@ -162,7 +164,9 @@ class PredictedTrainer(_TransferTrainer):
     def losses(self, content, style, identity):
         target = self.statistics(self.encoder(style, training=True))
         target = keras.tree.map_structure(ops.stop_gradient, target)
-        stylized = self.stylizer({"content": content, "style": style})
+        parameters = self.stylizer.heads(self.stylizer.encode_style(style))
+        given = {"content": self.grained(content), "parameters": parameters}
+        stylized = self.stylizer.network(given)
         return self.weigh(content, stylized, target)
 
     def pair_options(self):

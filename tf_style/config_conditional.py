@@ -80,6 +80,7 @@ class ConditionalConfig(Options):
     expand: tuple[int, ...] = option(
         (64, 32), "Channels of the two convolutions after upsampling.", low=1, group=MODEL
     )
+    grain: float = same(TrainConfig, "grain")
     encoder: str = same(TrainConfig, "encoder", default="vgg16")
     encoder_weights: str = same(TrainConfig, "encoder_weights")
     encoder_sha256: str = same(TrainConfig, "encoder_sha256")

@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 
 from tf_style.errors import UserError
+from tf_style.grain import Grain
 from tf_style.images import as_floats
 from tf_style.layers import resizing_weights
 from tf_style.tiling import Box
@@ -94,14 +95,15 @@ class Plane:
                 self._file.readinto(line)
         return lines
 
-    def image(self, box: Box) -> np.ndarray:
-        """A window of a picture, `(1, height, width, 3)`, float32 in [0, 1].
+    def image(self, box: Box, grain: Grain) -> np.ndarray:
+        """A window of a picture, `(1, height, width, 3)`, float32 in [0, 1] but for the grain.
 
         What lies beyond its bottom and right is reflected, as `PadToMultiple` does.
         """
         inside = self._clipped(box)
-        beyond = (0, box.bottom - inside.bottom), (0, box.right - inside.right), (0, 0)
-        return np.pad(as_floats(self.read(inside)), beyond, mode="reflect")[None]
+        image = grain(as_floats(self.read(inside))[None], top=inside.top, left=inside.left)
+        beyond = (0, 0), (0, box.bottom - inside.bottom), (0, box.right - inside.right), (0, 0)
+        return np.pad(image, beyond, mode="reflect")
 
     def piece(self, box: Box, values: np.ndarray) -> tuple[Box, np.ndarray]:
         """What of a box, and of the values there, is not beyond the bottom or the right."""

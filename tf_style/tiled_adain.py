@@ -75,7 +75,7 @@ class TiledAdaIN:
         features = Plane(height // stride, width // stride, self.channels, self.dtype, spilled)
         moments = {}
         for part in tile_grid(height, width, tile, self.encoder_halo, stride):
-            for name, whole in self._encode(self._grained(content, part.window)).items():
+            for name, whole in self._encode(content.image(part.window, self._grain)).items():
                 core = (part.inner // stride_of(name)).of(whole)
                 moments[name] = moments.get(name, Moments()).merged(Moments.of(core))
                 if name == self.layer:
@@ -89,10 +89,6 @@ class TiledAdaIN:
         }
         tile = -(-tile // stride)
         for part in tile_grid(features.height, features.width, tile, self.decoder_halo):
-            window = self._grained(content, part.window * stride)
+            window = content.image(part.window * stride, self._grain)
             image = self._decode(features.read(part.window)[None], window, given)
             yield content.piece(part.core * stride, (part.inner * stride).of(image))
-
-    def _grained(self, content, box):
-        """A window of the picture with the grain that the whole has there."""
-        return self._grain(content.image(box), top=box.top, left=box.left)

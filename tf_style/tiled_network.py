@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tf_style.grain import Grain
 from tf_style.graph_images import MIN_SIDE
 from tf_style.layout import scaled_size
 from tf_style.ops import channel_moments
@@ -53,7 +54,7 @@ class TiledNetwork:
     """
 
     def __init__(self, stylizer: keras.Model, statistics: str = "exact"):
-        self.network = stylizer.network
+        self.network, self._grain = stylizer.network, Grain(stylizer.arguments["grain"])
         self.heads = getattr(stylizer, "heads", None)
         self.exact = statistics == "exact"
         # Of one step, and of the step before it where that is computed again.
@@ -91,10 +92,12 @@ class TiledNetwork:
         else:
             thumbnail = scaled_size(content.height, content.width, longer=THUMBNAIL)
             copy = shrunk(content, *(max(side, MIN_SIDE) for side in thumbnail))
-            copy = self.network.get_layer("pad")(copy[None])
+            copy = self.network.get_layer("pad")(self._grain(copy[None]))
             _, moments = self._at_once(copy, parameters)
             for part in tile_grid(height, width, tile, self.halo, STRIDE):
-                image, _ = self._at_once(content.image(part.window), parameters, moments)
+                image, _ = self._at_once(
+                    content.image(part.window, self._grain), parameters, moments
+                )
                 yield content.piece(part.core, part.inner.of(image))
 
     def _at_once(self, x, parameters, moments=None):
@@ -110,7 +113,8 @@ class TiledNetwork:
         return x, used
 
     def _exactly(self, content, height, width, parameters, tile, spilled):
-        source, before = Activations(height, width, lambda box: content.image(box)), None
+        source = Activations(height, width, lambda box: content.image(box, self._grain))
+        before = None
         table = self.network.table
         for step, after in zip(table, [*table[1:], None], strict=True):
             scale = height // source.height * step.stride // step.upsampling

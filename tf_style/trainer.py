@@ -108,6 +108,13 @@ class Trainer:
         """Weighted losses of a batch, each `(batch,)`, by name."""
         raise NotImplementedError
 
+    def grained(self, content):
+        """Photos with this step's noise, as they are given to what is trained."""
+        if not self.config.grain:
+            return content
+        step = ops.cast(self.optimizer.iterations, "int64")
+        return random_grain(content, self.config.grain, tf.stack([self.config.seed, step]))
+
     def pair_options(self) -> dict:
         """How `data.pairs` is to draw the styles."""
         return {}
@@ -251,11 +258,10 @@ class Trainer:
             UserError: It is of other networks, and says in what.
         """
         theirs = {"method": other["method"], "skip_layers": []} | other["model"]
-        free = {"styles", "grain"}
         for name, mine in ({"method": self.config.method} | self.model).items():
             # A table's names are its own, grain is of no layer, and skip layers may join.
             joined = name == "skip_layers" and set(theirs[name]) <= set(mine)
-            if name not in free and not joined and theirs.get(name) != mine:
+            if name not in ("styles", "grain") and not joined and theirs.get(name) != mine:
                 raise UserError(
                     f"The model in {directory}, to start from, has {name}={theirs.get(name)!r}, "
                     f"not {mine!r}: give the options that it was trained with."
@@ -357,11 +363,7 @@ class AdaINTrainer(Trainer):
         """Weighted losses of a batch, each `(batch,)`, by name."""
         c = self.config
         batch = ops.shape(content)[0]
-        given = content
-        if c.grain:
-            step = ops.cast(self.optimizer.iterations, "int64")
-            given = random_grain(content, c.grain, tf.stack([c.seed, step]))
-        both = self.encoder(ops.concatenate([given, style]), training=True)
+        both = self.encoder(ops.concatenate([self.grained(content), style]), training=True)
         of_content, of_style = (
             {layer: ops.stop_gradient(x[part]) for layer, x in both.items()}
             for part in (slice(batch), slice(batch, None))
