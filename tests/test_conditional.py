@@ -14,7 +14,7 @@ from tf_style.errors import UserError
 from tf_style.gatys import encoder_for
 from tf_style.grain import grain_pattern
 from tf_style.images import read_image
-from tf_style.inference import PRETRAINED, load
+from tf_style.inference import PRETRAINED, StyleTransfer, load
 from tf_style.layers import ReflectionPadding2D
 from tf_style.layout import center_crop, fit_shorter, resize
 from tf_style.objective import Objective
@@ -192,8 +192,14 @@ MODELS = {
 
 
 def results(name, image):
-    """An image in some styles of a model, flat ones too, which `StyleTransfer` refuses."""
-    stylize = load(name, "float32")
+    """An image in some styles of a model, flat ones too, which `StyleTransfer` refuses.
+
+    Without grain, which makes noise of what is flat.
+    """
+    trained = load(name, "float32").stylizer
+    stylizer = type(trained)(**trained.arguments | {"grain": 0.0})
+    stylizer.set_weights(trained.get_weights())
+    stylize = StyleTransfer(stylizer)
     for style in MODELS[name] or stylize.styles:
         painting = style if stylize.styles else ROOT / f"examples/styles/{style}.jpg"
         statistics = stylize.encode_style(painting)
