@@ -91,7 +91,7 @@ class AdaINStylizer(FromArguments, keras.Model):
         alpha = keras.Input((), name="alpha")
 
         encode_style = keras.Model(style, statistics_of(encoder(style)), name="encode_style")
-        grained = Grain(grain, name="grain")(content) if grain else content
+        grained = Grain(grain, name="grain")(content)
         encode_content = keras.Model(
             content, encoder(PadToMultiple(stride, name="pad")(grained)), name="encode_content"
         )

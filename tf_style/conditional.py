@@ -150,7 +150,7 @@ class ConditionalStylizer(FromArguments, keras.Model):
         style_weights = keras.Input((len(styles),), name="style_weights")
         parameters = keras.Input((2 * sum(network.normalised),), name="statistics")
         encode_style = keras.Model(style_weights, table(style_weights), name="encode_style")
-        grained = Grain(grain, name="grain")(content) if grain else content
+        grained = Grain(grain, name="grain")(content)
         transfer = keras.Model(
             {"content": content, "statistics": parameters},
             network({"content": grained, "parameters": parameters}),
@@ -315,7 +315,7 @@ class PredictedStylizer(FromArguments, keras.Model):
         style = keras.Input((None, None, 3), name="style")
         statistics = keras.Input((BOTTLENECK,), name="statistics")
         encode_style = keras.Model(style, predictor(style), name="encode")
-        grained = Grain(grain, name="grain")(content) if grain else content
+        grained = Grain(grain, name="grain")(content)
         transfer = keras.Model(
             {"content": content, "statistics": statistics},
             network({"content": grained, "parameters": heads(statistics)}),
