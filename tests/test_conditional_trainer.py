@@ -217,6 +217,23 @@ def test_max_images_thins_the_photos_and_no_style(folders, tmp_path):
     assert checkpoint.read_config(tmp_path / "ckpt")["data"]["used"] == {"content": 1, "style": 2}
 
 
+def test_an_added_style_has_the_network_and_the_grain_of_the_model(folders, tmp_path):
+    first = ConditionalTrainer(config(folders, grain=0.2))
+    record = {"method": "conditional", "model": first.model}
+    checkpoint.create(tmp_path / "ckpt", record, first.stylizer_arrays(), overwrite=False)
+    adding = {"checkpoint": str(tmp_path / "ckpt"), "add_style": str(folders / "new.png")}
+    second = ConditionalTrainer(config(folders, contract=(5, 6, 7), blocks=2, grain=0.1, **adding))
+    assert second.model == first.model | {"styles": ["night", "wave", "new"]}
+    content = batch()[0]
+    noisy = random_grain(content, 0.2, [second.config.seed, 0])
+    np.testing.assert_allclose(second.grained(content), noisy, atol=1e-6)
+
+    # Checkpoints from before there was grain do not tell.
+    del record["model"]["grain"]
+    checkpoint.write_config(tmp_path / "ckpt", record)
+    assert ConditionalTrainer(config(folders, grain=0.1, **adding)).model["grain"] == 0
+
+
 def test_adding_to_what_has_no_styles(folders, tiny):
     with pytest.raises(UserError, match="has no table of styles"):
         ConditionalTrainer(

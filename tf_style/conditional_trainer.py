@@ -76,7 +76,7 @@ class ConditionalTrainer(_TransferTrainer):
     """A scale and shift of every normalisation for each style of a table.
 
     The statistics of the paintings are taken once. With `add_style` the table gets one more row,
-    from the mean of the others, and nothing but that row moves.
+    from the mean of the others, and nothing but that row moves; network and grain are the model's.
 
     Reference: https://arxiv.org/abs/1610.07629
     """
@@ -103,6 +103,10 @@ class ConditionalTrainer(_TransferTrainer):
             )
             raise UserError(f"The model in {c.checkpoint} {reason}.")
         self.model = network | {"styles": [*known, *self.names]}
+        if c.add_style:
+            # The network is there already, whatever the flags say of it.
+            theirs = {"grain": 0.0} | old["model"]
+            self.model |= {name: theirs[name] for name in ("contract", "blocks", "expand", "grain")}
         self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
         self.stored = conditional.stored_variables(self.stylizer, self.model)
         if c.add_style:

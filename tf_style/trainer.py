@@ -110,10 +110,10 @@ class Trainer:
 
     def grained(self, content):
         """Photos with this step's noise, as they are given to what is trained."""
-        if not self.config.grain:
+        if not self.model["grain"]:
             return content
         step = ops.cast(self.optimizer.iterations, "int64")
-        return random_grain(content, self.config.grain, tf.stack([self.config.seed, step]))
+        return random_grain(content, self.model["grain"], tf.stack([self.config.seed, step]))
 
     def pair_options(self) -> dict:
         """How `data.pairs` is to draw the styles."""
