@@ -26,7 +26,7 @@ LEVELS = [
     "adain conditional tiled_adain tiled_network objective tiled_objective served",
     # use
     "inference tiled planning folder export_formats export scales gatys painting trainer"
-    " conditional_trainer previews resuming training",
+    " adain_trainer conditional_trainer previews resuming training",
     # judging
     "evaluation",
     # journeys

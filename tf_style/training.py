@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style import checkpoint, data, devices, inference
+from tf_style.adain_trainer import AdaINTrainer
 from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
@@ -26,7 +27,7 @@ from tf_style.listing import list_images
 from tf_style.precision import cpu_threads
 from tf_style.previews import Previews, write_scalars
 from tf_style.resuming import check_options, check_surroundings, fingerprint
-from tf_style.trainer import AdaINTrainer, Trainer
+from tf_style.trainer import Trainer
 
 __all__ = ["Progress", "train"]
 
