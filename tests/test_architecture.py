@@ -28,7 +28,7 @@ LEVELS = [
     "inference tiled planning folder export_formats export scales gatys painting trainer"
     " adain_trainer conditional_trainer previews resuming training",
     # judging
-    "evaluation",
+    "judge evaluation",
     # journeys
     "cli.app evaluate cli.conditional cli.train cli.gatys cli.export cli.stylize",
 ]

@@ -22,20 +22,19 @@ import tensorflow as tf
 from tf_style.artefacts import border_ratio, detail, nyquist_ratio, psnr
 from tf_style.config_evaluate import EvaluateConfig
 from tf_style.config_gatys import GatysConfig
-from tf_style.encoder import build_encoder, layers_up_to, style_of
 from tf_style.errors import UserError
 from tf_style.gatys import gatys
 from tf_style.images import read_image
 from tf_style.inference import load
+from tf_style.judge import Judge
 from tf_style.layout import center_crop, fit_shorter, grid
 from tf_style.listing import list_images
-from tf_style.losses import content_loss, gram_loss, moments_loss
-from tf_style.ops import channel_moments, gram_matrix, match_color, position_mean
+from tf_style.ops import match_color
 from tf_style.outputs import short_names
 from tf_style.weights import write_atomically
 from tf_style.writing import write_image
 
-__all__ = ["Judge", "Judged", "evaluate", "summary"]
+__all__ = ["Judged", "evaluate", "summary"]
 
 PHOTO, RECOLOURED = "photo", "recoloured"
 STYLE = ("moments", "gram", "centred")
@@ -62,66 +61,6 @@ class Judged:
     total: int
     name: str = ""
     note: str = ""
-
-
-class Judge:
-    """The losses of a picture against a photo and a painting, by one encoder in float32.
-
-        content = mean{ (f(x) - f(photo))**2 } / mean{ (f(photo) - mean{f(photo)})**2 }
-        moments_l = mean{ dmean**2 } + mean{ dstd**2 }            over the channels of layer l
-        gram_l    = mean{ dG**2 } / 4
-        centred_l = mean{ dC**2 } / 4          C: Gram matrix of the features less their means
-
-    The content loss is a share of the variance of the photo's features, so that it says how much of
-    the photo is lost. Centred Gram matrices tell which features go together, which is what strokes
-    are made of; means, which are mostly colour, are not in them.
-
-    Args:
-        config: Its encoder and layers.
-
-    Example:
-        >>> judge = Judge(EvaluateConfig(content_layer="relu1_2", style_layers=("relu1_1",)))
-        >>> photo, painting = np.random.default_rng(0).random((2, 64, 64, 3), "float32")
-        >>> losses = judge(photo, photo, painting)
-        >>> losses["content"], sorted(losses["moments"])
-        (0.0, ['relu1_1'])
-    """
-
-    def __init__(self, config: EvaluateConfig):
-        self.content_layer, self.style_layers = config.content_layer, config.style_layers
-        layers = tuple(dict.fromkeys((config.content_layer, *config.style_layers)))
-        layers_up_to(config.encoder, list(layers))
-        encoder, _, self.digest = build_encoder(config.encoder, layers, config.encoder_weights)
-        image = tf.TensorSpec((None, None, None, 3))
-        self.features = tf.function(encoder, input_signature=[image], autograph=False)
-
-    def __call__(self, image: np.ndarray, photo: np.ndarray, painting: np.ndarray) -> dict:
-        """Content loss, and the style losses by layer: `{content, moments: {}, gram: {}, ...}`.
-
-        Args:
-            image: `(height, width, 3)` in [0, 1].
-            photo: Of the same size.
-            painting: Of any size.
-        """
-        of_image, of_photo, of_painting = (self.features(x[None]) for x in (image, photo, painting))
-        wanted = of_photo[self.content_layer]
-        variance = channel_moments(wanted)[1] ** 2
-        lost = content_loss(of_image[self.content_layer], wanted)
-        losses = {"content": float(lost[0] / tf.reduce_mean(variance))}
-        for name, statistics, loss in (
-            ("moments", channel_moments, lambda x, y: moments_loss(x, y, "mean")),
-            ("gram", gram_matrix, gram_loss),
-            ("centred", _centred_gram_matrix, gram_loss),
-        ):
-            found, target = (
-                style_of(x, self.style_layers, statistics) for x in (of_image, of_painting)
-            )
-            losses[name] = {k: float(loss(found[k], target[k])[0]) for k in self.style_layers}
-        return losses
-
-
-def _centred_gram_matrix(features):
-    return gram_matrix(features - position_mean(features)[:, None, None])
 
 
 class _Pair(NamedTuple):
