@@ -1,4 +1,4 @@
-"""Stylizers of many styles: tables, predictors, the published nets."""
+"""Stylizers of many styles: tables, predicted styles, the published nets."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from tf_style import checkpoint, conditional
 from tf_style.artefacts import border_ratio, detail, deviation, nyquist_ratio
-from tf_style.conditional import ConditionalStylizer, PredictedStylizer, StylePredictor
+from tf_style.conditional import ConditionalStylizer, PredictedStylizer
 from tf_style.config_conditional import ConditionalConfig
 from tf_style.errors import UserError
 from tf_style.gatys import encoder_for
@@ -113,40 +113,6 @@ def test_stored_variables_are_all_that_is_needed(backbone):
     pictures = {"content": CONTENT, "style": np.float32(RNG.random((1, 40, 30, 3)))}
     assert np.array_equal(one(pictures), other(pictures))
     assert not any("vgg" in name or "block1_conv1" in name for name in stored)
-
-
-def test_folded_batch_norms_change_nothing():
-    layers = [keras.Input((12, 12, 3)), keras.layers.Conv2D(4, 3, use_bias=False),
-              keras.layers.BatchNormalization(), keras.layers.ReLU(),
-              keras.layers.DepthwiseConv2D(3, use_bias=False),
-              keras.layers.BatchNormalization()]  # fmt: skip
-    model = keras.Sequential(layers)
-    for layer in (model.layers[1], model.layers[4]):
-        layer.set_weights([RNG.uniform(0.5, 2, 4) for _ in range(4)])
-    images = np.float32(RNG.random((2, 12, 12, 3)))
-    before = model(images, training=False).numpy()
-    conditional.fold_batch_norms(model)
-    np.testing.assert_allclose(model(images, training=False), before, rtol=1e-4, atol=1e-5)
-    # Frozen: a batch does not normalise itself.
-    np.testing.assert_allclose(model(images, training=True), before, rtol=1e-4, atol=1e-5)
-    _, _, mean, variance = model.layers[1].get_weights()
-    assert (mean == 0).all() and np.allclose(variance, 1 - 1e-3)
-
-
-def test_the_predictor_sees_a_style_at_one_size():
-    predictor = StylePredictor("vgg16", 5)
-    encoder, _, _ = conditional.build_encoder("vgg16", conditional.PREDICTOR_LAYERS, "packaged")
-    predictor.trunk.set_weights(encoder.get_weights())
-    style = read_image(ROOT / "examples/styles/starry_night.jpg")
-    small, large = (resize(style, side, side)[None] for side in (256, 512))
-    a, b = predictor(small).numpy(), predictor(large).numpy()
-    # What is left is the two resamplings' difference.
-    assert np.linalg.norm(a - b) < 0.15 * np.linalg.norm(a)
-
-
-def test_an_unknown_backbone():
-    with pytest.raises(UserError, match="must be one of mobilenet_v2, vgg16. Received: 'resnet'"):
-        PredictedStylizer("resnet")
 
 
 # -- the published nets ----------------------------------------------------------------------------

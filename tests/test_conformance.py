@@ -18,7 +18,6 @@ from tf_style.conditional import (
     ConditionalStylizer,
     NeutralStyle,
     PredictedStylizer,
-    StylePredictor,
     StyleTable,
 )
 from tf_style.decoder import Decoder
@@ -33,6 +32,7 @@ from tf_style.layers import (
     ReflectionPadding2D,
     SquareResizing,
 )
+from tf_style.predictor import StylePredictor
 from tf_style.trainer import LearningRate
 from tf_style.transfer import TransferNetwork
 

@@ -13,10 +13,10 @@ In float32 the first two give what the whole picture would, but for rounding.
 import numpy as np
 
 from tf_style.adain import blend
-from tf_style.conditional import PREDICTOR_SIZE
 from tf_style.images import as_floats
 from tf_style.inference import StyleTransfer, check_result
 from tf_style.ops import preserve_luma
+from tf_style.predictor import PREDICTOR_SIZE
 from tf_style.scratch import Plane, shrunk
 from tf_style.tiled_adain import TiledAdaIN
 from tf_style.tiled_network import TiledNetwork
