@@ -10,6 +10,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+# The smallest training of a decoder.
+TINY = {
+    "encoder": "vgg16",
+    "content_layer": "relu2_1",
+    "style_layers": ("relu1_1", "relu2_1"),
+    "batch_size": 2,
+}
+
 
 def picture(height, width, seed=0):
     """A smooth picture without any symmetry, another for each seed."""
@@ -17,6 +25,11 @@ def picture(height, width, seed=0):
     a, b, c = np.random.default_rng(seed).uniform(0.5, 2, 3)
     planes = [np.sin(a * x + seed), np.cos(b * y + x), np.sin(c * (x + 2 * y) - seed)]
     return (0.5 + 0.4 * np.stack(planes, -1)).astype("float32")
+
+
+def pictures(count=2, side=16, seed=0):
+    """A batch of noise, another for each seed."""
+    return np.random.default_rng(seed).random((count, side, side, 3), "float32")
 
 
 def scratch_files(folder):

@@ -5,21 +5,11 @@ import math
 import keras
 import numpy as np
 import pytest
+from conftest import TINY, pictures
 
 from tf_style.adain_trainer import AdaINTrainer
 from tf_style.config import TrainConfig
 from tf_style.trainer import LearningRate
-
-TINY = {
-    "encoder": "vgg16",
-    "content_layer": "relu2_1",
-    "style_layers": ("relu1_1", "relu2_1"),
-    "batch_size": 2,
-}
-
-
-def pictures(count=2, side=16, seed=0):
-    return np.random.default_rng(seed).random((count, side, side, 3), "float32")
 
 
 @pytest.fixture(scope="module")

@@ -108,8 +108,6 @@ class Trainer:
 
     def grained(self, content):
         """Photos with this step's noise, as they are given to what is trained."""
-        if not self.model["grain"]:
-            return content
         step = ops.cast(self.optimizer.iterations, "int64")
         return random_grain(content, self.model["grain"], tf.stack([self.config.seed, step]))
 
