@@ -4,9 +4,11 @@ import pytest
 
 from tf_style import adain
 from tf_style.adain import AdaINStylizer
+from tf_style.color import ColorTransfer, color_channels
 from tf_style.encoder import build_encoder
 from tf_style.errors import UserError
 from tf_style.grain import grain_pattern
+from tf_style.layers import ChannelStatistics
 from tf_style.weights import PACKAGED_SHA256
 
 RNG = np.random.default_rng(23)
@@ -132,6 +134,29 @@ def test_grain_is_laid_over_the_content_and_not_over_the_style():
     assert np.array_equal(stylizer.encode_style(style), plain.encode_style(style))
 
 
+def test_colour_transfer_comes_before_all_else():
+    """The photo in the style's colours is what is given grain and encoded; alpha weakens both."""
+    keras.utils.set_random_seed(2)
+    options = {"skip_layers": ("relu1_2",), "grain": 0.1}
+    stylizer = AdaINStylizer("vgg16", "relu2_1", color_transfer=True, **options)
+    plain = AdaINStylizer("vgg16", "relu2_1", **options)
+    plain.set_weights(stylizer.get_weights())
+    content, style, alpha = picture(1, 23, 33), 0.3 * picture(1, 40, 16), np.float32([0.7])
+    statistics = np.asarray(stylizer.encode_style(style))
+    of_colors = ChannelStatistics()(color_channels(style))
+    assert np.array_equal(statistics[..., :192], plain.encode_style(style))
+    np.testing.assert_allclose(statistics[..., 192:], of_colors, atol=1e-6)
+    colored = np.asarray(ColorTransfer()(content, of_colors, alpha))
+    expected = plain(inputs(colored, style, 0.7))
+    found = stylizer(inputs(content, style, 0.7))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    given = {"content": content, "statistics": statistics, "alpha": alpha}
+    np.testing.assert_allclose(stylizer.transfer(given), expected, atol=1e-4)
+    assert np.abs(plain(inputs(content, style, 0.7)) - expected).max() > 0.01
+    # The features of the photo are of one style only.
+    assert stylizer.encode_content is stylizer.decode is None
+
+
 def test_of_a_flat_photo_grain_leaves_something():
     flat, style = np.full((1, 32, 32, 3), 0.9, "float32"), picture(1, 32, 32)
     stds = [
@@ -218,10 +243,10 @@ def test_build_stylizer_takes_every_option():
     expected = {"architecture": "vgg16", "layer": "relu2_1", "padding": "zero", "pooling": "avg",
                 "compute_dtype": "bfloat16"}  # fmt: skip
     assert config.items() >= (expected | {"skip_layers": ()}).items()
-    assert config["grain"] == 0
-    more = {"skip_layers": ["relu1_1"], "grain": 0.03}
+    assert config["grain"] == 0 and config["color_transfer"] is False
+    more = {"skip_layers": ["relu1_1"], "grain": 0.03, "color_transfer": True}
     config = adain.build_stylizer(model | more).get_config()
-    assert config["skip_layers"] == ("relu1_1",) and config["grain"] == 0.03
+    assert config.items() >= (more | {"skip_layers": ("relu1_1",)}).items()
 
 
 def test_unknown_layer():

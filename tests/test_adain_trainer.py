@@ -6,6 +6,7 @@ from conftest import TINY, pictures
 
 from tf_style.adain import restyled, statistics_of
 from tf_style.adain_trainer import AdaINTrainer
+from tf_style.color import ColorTransfer, color_channels
 from tf_style.config import TrainConfig
 from tf_style.errors import UserError
 from tf_style.grain import random_grain
@@ -84,6 +85,22 @@ def test_grain_is_on_the_photo_alone_and_another_at_every_step():
         error = np.mean((np.asarray(plain.decoder(target)) - content) ** 2, axis=(1, 2, 3))
         np.testing.assert_allclose(found["identity"], error, rtol=1e-4)
     assert trainer.model["grain"] == trainer.stylizer.arguments["grain"] == 0.2
+
+
+def test_colour_transfer_is_what_the_photo_is_given_and_not_what_it_is_held_against():
+    options = TINY | {"identity_weight": 1, "grain": 0.2}
+    plain = AdaINTrainer(TrainConfig(**options))
+    trainer = AdaINTrainer(TrainConfig(**options, color_transfer=True))
+    content, style, ones = pictures(seed=1), 0.3 * pictures(seed=2), np.ones(2, "float32")
+    of_colors = statistics_of({}, color_channels(style))
+    colored = np.asarray(ColorTransfer()(content, of_colors, ones))
+    found, expected = (x.losses(y, style, ones) for x, y in ((trainer, content), (plain, colored)))
+    for name in expected.keys() - {"identity"}:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, err_msg=name)
+    # Of pairs whose style is the content it is the content that is to come out.
+    pairs = (x.losses(content, content, ones)["identity"] for x in (trainer, plain))
+    np.testing.assert_allclose(*pairs, rtol=1e-3)
+    assert trainer.model["color_transfer"] and trainer.stylizer.arguments["color_transfer"]
 
 
 def test_only_the_decoder_moves():

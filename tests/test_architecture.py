@@ -20,8 +20,8 @@ LEVELS = [
     " layout images listing writing outputs weights film precision devices memory graph_images"
     " artefacts",
     # parts
-    "functional layers grain tiling scratch encoder decoder predictor transfer losses lbfgs adam"
-    " data checkpoint",
+    "functional layers grain color tiling scratch encoder decoder predictor transfer losses lbfgs"
+    " adam data checkpoint",
     # models
     "adain conditional tiled_adain tiled_network objective tiled_objective served",
     # use

@@ -14,6 +14,7 @@ import pytest
 
 import tf_style
 from tf_style.adain import AdaINStylizer
+from tf_style.color import ColorTransfer
 from tf_style.conditional import (
     ConditionalStylizer,
     NeutralStyle,
@@ -91,6 +92,12 @@ TABLE = {
         ((2, 5, 7, 3),),
         (2, 5, 7, 3),
         (MIXED, "bfloat16"),
+    ),
+    ColorTransfer: Row(
+        lambda **k: ColorTransfer(name="given", **k),
+        ((2, 5, 7, 3), (2, 2, 6), (2,)),
+        (2, 5, 7, 3),
+        ({}, "float32"),
     ),
     SquareResizing: Row(
         lambda **k: SquareResizing(4, name="given", **k),
@@ -173,6 +180,7 @@ TABLE = {
             "avg",
             skip_layers=("relu1_2",),
             grain=0.1,
+            color_transfer=True,
             name="given",
             **k,
         ),

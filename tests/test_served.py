@@ -23,7 +23,7 @@ BYTES = {name: encode_image(image, "png") for name, image in
          {"photo": PHOTO, "painting": PAINTING, "large": picture(60, 60, 3)}.items()}  # fmt: skip
 LIMITS = {"max_bytes": 20_000, "max_pixels": 64 * 64}
 MODELS = {
-    "adain": lambda: AdaINStylizer("vgg16", "relu2_1"),
+    "adain": lambda: AdaINStylizer("vgg16", "relu2_1", color_transfer=True),
     "table": lambda: ConditionalStylizer(NAMES, **SMALL),
     "predicted": lambda: PredictedStylizer("vgg16", **SMALL),
 }

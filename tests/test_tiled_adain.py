@@ -50,13 +50,17 @@ def test_statistics_are_those_of_the_whole(stylize):
                                      {"layer": "relu3_2", "skip_layers": ["relu1_2", "relu3_1"]},
                                      {"layer": "relu4_1", "skip_layers": ["relu2_1"]},
                                      {"layer": "relu3_1", "skip_layers": ["relu2_1"],
-                                      "grain": 0.1}])  # fmt: skip
+                                      "grain": 0.1},
+                                     {"layer": "relu2_1", "grain": 0.1,
+                                      "color_transfer": True}])  # fmt: skip
 def test_other_networks(tmp_path, options):
     layer = options.pop("layer")
     stylize = load(write_checkpoint(tmp_path / "model", layer, **options), "float32")
-    content, statistics = picture(53, 75), stylize.encode_style(picture(40, 30, 1))
-    image = collected(TiledAdaIN(stylize.stylizer)(Plane.of(content), statistics, 1, 16, 0), 53, 75)
-    np.testing.assert_allclose(image, stylize.transfer(content, statistics), atol=1e-4)
+    # Darker to the right: its tiles' colours are not the whole's.
+    content = picture(53, 75) * np.linspace(1, 0.2, 75, dtype="float32")[:, None]
+    statistics, tiled = stylize.encode_style(picture(40, 30, 1)), TiledAdaIN(stylize.stylizer)
+    image = collected(tiled(Plane.of(content), statistics, 0.7, 16, False), 53, 75)
+    np.testing.assert_allclose(image, stylize.transfer(content, statistics, 0.7), atol=1e-4)
 
 
 @pytest.mark.parametrize("precision, itemsize", [("float32", 4), ("bfloat16", 2)])

@@ -148,20 +148,21 @@ def test_skip_layers_may_join_a_trained_decoder(options, tmp_path):
         run(options)
 
 
-def test_grain_may_join_a_trained_model(options, tmp_path):
+@pytest.mark.parametrize("joining", [{"grain": 0.1}, {"color_transfer": True}])
+def test_what_has_no_weights_may_join_a_trained_model(options, tmp_path, joining):
     run(options, max_iter=1)
     first = options["checkpoint"]
     options |= {"start_from": first, "checkpoint": str(tmp_path / "second"), "max_iter": 1}
-    run(options, learning_rate=0, grain=0.1)
+    run(options, learning_rate=0, **joining)
     photo, painting = picture(20, 24), picture(24, 20, 1)
-    plain, grainy = (
+    plain, joined = (
         load(checkpoint, "float32")(photo, painting) for checkpoint in (first, tmp_path / "second")
     )
-    assert 1e-3 < np.abs(grainy - plain).max()
+    assert 1e-3 < np.abs(joined - plain).max()
     record = checkpoint.read_config(first)
-    record["model"]["grain"] = 0.1
+    record["model"] |= joining
     checkpoint.write_config(first, record)
-    np.testing.assert_allclose(load(first, "float32")(photo, painting), grainy, atol=1e-5)
+    np.testing.assert_allclose(load(first, "float32")(photo, painting), joined, atol=1e-5)
 
 
 @pytest.mark.parametrize(

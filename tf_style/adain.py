@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from tf_style.color import CHANNELS, ColorTransfer, color_channels
 from tf_style.decoder import Decoder
-from tf_style.encoder import VGGEncoder, build_encoder, channels_of, stride_of
+from tf_style.encoder import VGGEncoder, build_encoder, stride_of
 from tf_style.functional import FromArguments, named_variables
 from tf_style.grain import Grain
 from tf_style.layers import AdaIN, ChannelStatistics, CropLike, PadToMultiple
@@ -14,6 +15,7 @@ __all__ = [
     "AdaINStylizer",
     "blend",
     "build_stylizer",
+    "colors_of",
     "restyled",
     "statistics_of",
     "stored_variables",
@@ -42,6 +44,10 @@ class AdaINStylizer(FromArguments, keras.Model):
         encode_content: content -> features              {l: f_l} of the padded content
         decode:         (content, features, statistics, alpha) -> stylized; of content but the size
 
+    With `color_transfer` the content is brought to the style's colours before it is encoded, the
+    statistics have six columns more, for these, and the two parts are None: the features are
+    another style's no more.
+
     Neither loss nor mode is in it: it is what is saved and served.
 
     Args:
@@ -52,6 +58,7 @@ class AdaINStylizer(FromArguments, keras.Model):
         compute_dtype: `float32` or `bfloat16`, of the convolutions. Statistics are float32.
         skip_layers: Shallower layers whose features the decoder is given too.
         grain: Standard deviation of the noise that is laid over the content, as in `Grain`.
+        color_transfer: Whether the content gets the style's colours first, as in `ColorTransfer`.
 
     Call arguments, as a dictionary:
         content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
@@ -76,6 +83,7 @@ class AdaINStylizer(FromArguments, keras.Model):
         compute_dtype: str = "float32",
         skip_layers: tuple[str, ...] = (),
         grain: float = 0.0,
+        color_transfer: bool = False,
         **kwargs,
     ):
         # === Layers ===
@@ -87,10 +95,11 @@ class AdaINStylizer(FromArguments, keras.Model):
         # === Functional model ===
         content = keras.Input((None, None, 3), name="content")
         style = keras.Input((None, None, 3), name="style")
-        statistics = keras.Input((2, sum(map(channels_of, layers))), name="statistics")
+        of_style = statistics_of(encoder(style), color_channels(style) if color_transfer else None)
+        statistics = keras.Input(of_style.shape[1:], name="statistics")
         alpha = keras.Input((), name="alpha")
 
-        encode_style = keras.Model(style, statistics_of(encoder(style)), name="encode_style")
+        encode_style = keras.Model(style, of_style, name="encode_style")
         grained = Grain(grain, name="grain")(content)
         encode_content = keras.Model(
             content, encoder(PadToMultiple(stride, name="pad")(grained)), name="encode_content"
@@ -106,8 +115,11 @@ class AdaINStylizer(FromArguments, keras.Model):
             ops.clip(CropLike(name="crop")(decoded, content), 0.0, 1.0),
             name="decode",
         )
+        colored = content
+        if color_transfer:
+            colored = ColorTransfer(name="color")(content, colors_of(statistics), alpha)
         transfer = keras.Model(
-            given, decode(given | {"features": encode_content(content)}), name="transfer"
+            given, decode(given | {"features": encode_content(colored)}), name="transfer"
         )
         stylized = transfer({"content": content, "statistics": encode_style(style), "alpha": alpha})
         super().__init__(
@@ -118,8 +130,8 @@ class AdaINStylizer(FromArguments, keras.Model):
         self.encoder = encoder
         self.decoder = decoder
         self.encode_style = encode_style
-        self.encode_content = encode_content
-        self.decode = decode
+        self.encode_content = None if color_transfer else encode_content
+        self.decode = None if color_transfer else decode
         self.transfer = transfer
 
         # === Config ===
@@ -131,25 +143,36 @@ class AdaINStylizer(FromArguments, keras.Model):
             "compute_dtype": compute_dtype,
             "skip_layers": tuple(skip_layers),
             "grain": grain,
+            "color_transfer": color_transfer,
         }
 
 
-def statistics_of(features: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
+def statistics_of(
+    features: dict[str, keras.KerasTensor], colors: keras.KerasTensor | None = None
+) -> keras.KerasTensor:
     """The style of some layers' features in one array: their means and standard deviations.
 
     Args:
         features: `{layer: (batch, height, width, channels)}`.
+        colors: The picture's `color_channels`, for a model with `color_transfer`.
 
     Returns:
-        `(batch, 2, channels of all layers)`, float32; the layers in the order of their names.
+        `(batch, 2, channels of all layers)`, float32; the layers in the order of their names, the
+        colours last.
 
     Example:
         >>> features = {"relu3_1": ops.ones((1, 4, 4, 256)), "relu4_1": ops.ones((1, 2, 2, 512))}
         >>> statistics_of(features).shape
         TensorShape([1, 2, 768])
     """
-    found = [ChannelStatistics()(features[name]) for name in sorted(features)]
+    parts = [features[name] for name in sorted(features)]
+    found = [ChannelStatistics()(x) for x in (parts if colors is None else [*parts, colors])]
     return ops.concatenate(found, axis=-1) if len(found) > 1 else found[0]
+
+
+def colors_of(statistics: keras.KerasTensor) -> keras.KerasTensor:
+    """What `statistics_of` tells of the colours, if they are in it, `(batch, 2, 6)`."""
+    return statistics[..., -len(CHANNELS) :]
 
 
 def restyled(
@@ -187,16 +210,16 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer
 
     Args:
         model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer),
-            `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`; `skip_layers` and
-            `grain`, if any.
+            `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`; `skip_layers`, `grain`
+            and `color_transfer`, if any.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
     """
     architecture = model["encoder"]
-    # Checkpoints from before there were skip layers and grain do not tell.
+    # Checkpoints from before there were these do not tell.
     skip_layers = tuple(model.get("skip_layers", ()))
     stylizer = AdaINStylizer(
         architecture, model["layer"], model["padding"], model["pooling"], compute_dtype,
-        skip_layers, model.get("grain", 0.0),
+        skip_layers, model.get("grain", 0.0), model.get("color_transfer", False),
     )  # fmt: skip
     if model["encoder_weights"] == "packaged":
         encoder, _, _ = build_encoder(

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from tf_style import adain, checkpoint
+from tf_style.color import ColorTransfer, color_channels
 from tf_style.encoder import channels_of, layers_up_to, style_of
 from tf_style.errors import UserError
 from tf_style.losses import content_loss, gram_loss, moments_loss
@@ -17,7 +18,8 @@ __all__ = ["AdaINTrainer"]
 class AdaINTrainer(Trainer):
     """The decoder moves, so that what the encoder sees in its output is what AdaIN asked for.
 
-        t     = AdaIN(f(content), f(style))          at `content_layer`
+        t     = AdaIN(f(content), f(style))          at `content_layer`; of the content in the
+                                                     style's colours with `color_transfer`
         loss  = content_weight * content_loss(f(g(t)), t)
               + style_weight * sum{ moments_loss(f_l(g(t)), f_l(style)), over style_layers }
               + gram_weight * sum{ gram_loss(f_l(g(t)), f_l(style)), over style_layers }
@@ -41,7 +43,7 @@ class AdaINTrainer(Trainer):
         network = self.build_encoder(tuple(dict.fromkeys((*c.skip_layers, *layers))), factors)
         self.stylizer = adain.AdaINStylizer(
             c.encoder, c.content_layer, c.padding, c.pooling, compute_dtype(c.precision),
-            c.skip_layers, c.grain,
+            c.skip_layers, c.grain, c.color_transfer,
         )  # fmt: skip
         self.stylizer.encoder.set_weights(self.encoder.get_weights())
         self.decoder, self.layers = self.stylizer.decoder, (*c.skip_layers, c.content_layer)
@@ -52,6 +54,7 @@ class AdaINTrainer(Trainer):
             "pooling": c.pooling,
             "skip_layers": list(c.skip_layers),
             "grain": c.grain,
+            "color_transfer": c.color_transfer,
         }
         self.stored = adain.stored_variables(self.stylizer, self.model)
 
@@ -73,7 +76,11 @@ class AdaINTrainer(Trainer):
         """Weighted losses of a batch, each `(batch,)`, by name."""
         c = self.config
         batch = ops.shape(content)[0]
-        both = self.encoder(ops.concatenate([self.grained(content), style]), training=True)
+        given = content
+        if c.color_transfer:
+            colors = adain.statistics_of({}, color_channels(style))
+            given = ColorTransfer()(content, colors, ops.ones(batch))
+        both = self.encoder(ops.concatenate([self.grained(given), style]), training=True)
         of_content, of_style = (
             {layer: ops.stop_gradient(x[part]) for layer, x in both.items()}
             for part in (slice(batch), slice(batch, None))

@@ -79,6 +79,11 @@ class TrainConfig(Options):
         "grow in flat areas (0.03 is good); the model has it in use too. The paper has none.",
         low=0, high=1, group=MODEL,
     )  # fmt: skip
+    color_transfer: bool = option(
+        False, "Bring the photo to the mean and covariance of the painting's colours before it is "
+        "encoded: no hue of the photo is left; the model does so in use too. The paper does not.",
+        group=MODEL,
+    )  # fmt: skip
 
     start_from: str = option(
         "", "A checkpoint folder of the same networks, or the name of a model that ships: a new "

@@ -134,7 +134,9 @@ def stylize_folder(
             return _Photo(path, outs, fault=fault)
 
     def stylized(photos):
-        """Every result's images. A photo is encoded once, and those of one size together."""
+        """Every result's images. A photo is encoded once, where no style recolours it, and
+        those of one size together.
+        """
         for batch in _batches(photos):
             first = batch[0]
             if first.fault:

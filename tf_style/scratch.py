@@ -4,11 +4,11 @@ import contextlib
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_style.errors import UserError
-from tf_style.grain import Grain
 from tf_style.images import as_floats
 from tf_style.layers import resizing_weights
 from tf_style.tiling import Box
@@ -95,13 +95,18 @@ class Plane:
                 self._file.readinto(line)
         return lines
 
-    def image(self, box: Box, grain: Grain) -> np.ndarray:
-        """A window of a picture, `(1, height, width, 3)`, float32 in [0, 1] but for the grain.
+    def image(self, box: Box, seen: Callable[..., np.ndarray]) -> np.ndarray:
+        """A window of a picture as a network sees it, `(1, height, width, 3)`, float32.
 
         What lies beyond its bottom and right is reflected, as `PadToMultiple` does.
+
+        Args:
+            box: The window.
+            seen: What is done to its pixels, floats in [0, 1], before: a `Grain`, or a function of
+                the same arguments.
         """
         inside = self._clipped(box)
-        image = grain(as_floats(self.read(inside))[None], top=inside.top, left=inside.left)
+        image = seen(as_floats(self.read(inside))[None], top=inside.top, left=inside.left)
         beyond = (0, 0), (0, box.bottom - inside.bottom), (0, box.right - inside.right), (0, 0)
         return np.pad(image, beyond, mode="reflect")
 

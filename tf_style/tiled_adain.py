@@ -1,4 +1,4 @@
-"""AdaIN for pictures of any size: two passes over the tiles, with statistics of the whole."""
+"""AdaIN for pictures of any size: passes over the tiles, with statistics of the whole."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tf_style.adain import restyled
+from tf_style.adain import colors_of, restyled
+from tf_style.color import ColorTransfer, color_channels
 from tf_style.encoder import stride_of
 from tf_style.grain import Grain
+from tf_style.images import as_floats
 from tf_style.scratch import Plane
 from tf_style.tiling import Box, Moments, reach, rounded_up, tile_grid
 
@@ -17,7 +19,7 @@ __all__ = ["TiledAdaIN"]
 
 
 class TiledAdaIN:
-    """AdaIN in two passes over the tiles.
+    """AdaIN in two passes over the tiles, with `color_transfer` one before for the colours.
 
     What is kept between them are the deepest features. Those of the decoder's skip layers, of which
     a picture has more, are computed anew for each tile.
@@ -29,6 +31,7 @@ class TiledAdaIN:
     def __init__(self, stylizer: keras.Model):
         self.layer, skips = stylizer.arguments["layer"], stylizer.arguments["skip_layers"]
         encoder, self._grain = stylizer.encoder, Grain(stylizer.arguments["grain"])
+        self._color = ColorTransfer() if stylizer.arguments["color_transfer"] else None
         self.channels = encoder.output[self.layer].shape[-1]
         self.dtype = encoder.output[self.layer].dtype
         self.stride = stride = stride_of(self.layer)
@@ -70,12 +73,23 @@ class TiledAdaIN:
         self, content: Plane, statistics: np.ndarray, alpha: float, tile: int, spilled: bool
     ) -> Iterator[tuple[Box, np.ndarray]]:
         """The stylised picture, piece by piece; arguments as in `TiledTransfer`."""
-        stride = self.stride
+        stride, grain, of_colors = self.stride, self._grain, []
+        if self._color:
+            whole = Moments()
+            for part in tile_grid(content.height, content.width, tile):
+                piece = as_floats(content.read(part.core))[None]
+                whole = whole.merged(Moments.of(color_channels(piece)))
+            of_colors = [whole.statistics()]
+            colors = colors_of(statistics[None]), np.float32([alpha]), *of_colors
+
+        def seen(image, **place):
+            return grain(self._color(image, *colors) if of_colors else image, **place)
+
         height, width = (rounded_up(side, stride) for side in (content.height, content.width))
         features = Plane(height // stride, width // stride, self.channels, self.dtype, spilled)
         moments = {}
         for part in tile_grid(height, width, tile, self.encoder_halo, stride):
-            for name, whole in self._encode(content.image(part.window, self._grain)).items():
+            for name, whole in self._encode(content.image(part.window, seen)).items():
                 core = (part.inner // stride_of(name)).of(whole)
                 moments[name] = moments.get(name, Moments()).merged(Moments.of(core))
                 if name == self.layer:
@@ -85,10 +99,10 @@ class TiledAdaIN:
         given = {
             "alpha": np.float32([alpha]),
             "statistics": statistics[None],
-            "moments": np.concatenate(of_layers, axis=-1),
+            "moments": np.concatenate(of_layers + of_colors, axis=-1),
         }
         tile = -(-tile // stride)
         for part in tile_grid(features.height, features.width, tile, self.decoder_halo):
-            window = content.image(part.window * stride, self._grain)
+            window = content.image(part.window * stride, seen)
             image = self._decode(features.read(part.window)[None], window, given)
             yield content.piece(part.core * stride, (part.inner * stride).of(image))

@@ -255,9 +255,10 @@ class Trainer:
         """
         theirs = {"method": other["method"], "skip_layers": []} | other["model"]
         for name, mine in ({"method": self.config.method} | self.model).items():
-            # A table's names are its own, grain is of no layer, and skip layers may join.
+            # A table's names are its own, these have no weights, and skip layers may join.
+            free = name in ("styles", "grain", "color_transfer")
             joined = name == "skip_layers" and set(theirs[name]) <= set(mine)
-            if name not in ("styles", "grain") and not joined and theirs.get(name) != mine:
+            if not free and not joined and theirs.get(name) != mine:
                 raise UserError(
                     f"The model in {directory}, to start from, has {name}={theirs.get(name)!r}, "
                     f"not {mine!r}: give the options that it was trained with."
