@@ -89,7 +89,7 @@ def table(tmp_path_factory):
     """A checkpoint of four styles that differ; not to be written to."""
     from tf_style import checkpoint, conditional
 
-    model = {"contract": [4, 5, 6], "blocks": 1, "expand": [4, 3]}
+    model = {"contract": [4, 5, 6], "blocks": 1, "expand": [4, 3], "grain": 0.0}
     model["styles"] = ["wave", "night", "scream", "lilies"]
     stylizer = conditional.build_stylizer(model)
     rng, arrays = np.random.default_rng(4), {}

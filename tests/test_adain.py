@@ -22,6 +22,9 @@ MODEL = {
     "layer": "relu2_1",
     "padding": "reflect",
     "pooling": "max",
+    "skip_layers": [],
+    "grain": 0.0,
+    "color_transfer": False,
 }
 
 

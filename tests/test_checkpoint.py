@@ -8,7 +8,7 @@ import pytest
 from tf_style import checkpoint
 from tf_style.errors import UserError
 
-CONFIG = {"method": "adain", "model": {"encoder": "vgg16"}}
+CONFIG = {"method": "gatys", "model": {"encoder": "vgg16"}}
 WEIGHTS = {"decoder/conv/kernel": np.arange(6, dtype="float32").reshape(2, 3)}
 SHAPES = {name: value.shape for name, value in WEIGHTS.items()}
 
@@ -77,6 +77,13 @@ def test_create_removes_what_a_killed_process_left(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["ckpt"]
 
 
+def test_models_of_before_an_option_have_none_of_it(directory):
+    model = {"encoder": "vgg16", "grain": 0.03}
+    checkpoint.write_config(directory, {"method": "adain", "model": model})
+    expected = model | {"skip_layers": [], "color_transfer": False}
+    assert checkpoint.read_config(directory)["model"] == expected
+
+
 @pytest.mark.parametrize(
     ("content", "match"),
     [
@@ -85,6 +92,8 @@ def test_create_removes_what_a_killed_process_left(tmp_path):
         (b"\xff\xfe", "cannot be read"),
         ("[]", "lacks `method` or `model`"),
         ("{}", "lacks `method` or `model`"),
+        ('{"method": ["adain"], "model": {}}', "lacks `method` or `model`"),
+        ('{"method": "adain", "model": []}', "lacks `method` or `model`"),
     ],
 )
 def test_config_that_cannot_be_read(directory, content, match):

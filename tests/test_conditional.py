@@ -90,8 +90,9 @@ def test_grain_is_laid_over_the_content_alone(cls, first):
 
 def test_build_stylizer_takes_grain():
     model = {"contract": [6, 8, 10], "blocks": 1, "expand": [6, 4], "styles": ["a"]}
-    for given, expected in (({}, 0.0), ({"grain": 0.03}, 0.03)):
-        assert conditional.build_stylizer(model | given).get_config()["grain"] == expected
+    for grain in (0.0, 0.03):
+        config = conditional.build_stylizer(model | {"grain": grain}).get_config()
+        assert config["grain"] == grain
 
 
 def test_names_must_be_different():
@@ -103,7 +104,7 @@ def test_names_must_be_different():
 @pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2"])
 def test_stored_variables_are_all_that_is_needed(backbone):
     model = {"contract": [6, 8, 10], "blocks": 1, "expand": [6, 4], "plain_contraction": True}
-    model |= {"backbone": backbone}
+    model |= {"backbone": backbone, "grain": 0.0}
     one, other = (conditional.build_stylizer(model) for _ in range(2))
     stored = conditional.stored_variables(one, model)
     for variable in stored.values():

@@ -210,16 +210,15 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer
 
     Args:
         model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer),
-            `encoder_sha256`, `factors`, `layer`, `padding` and `pooling`; `skip_layers`, `grain`
-            and `color_transfer`, if any.
+            `encoder_sha256`, `factors`, `layer`, `padding`, `pooling`, `skip_layers`, `grain` and
+            `color_transfer`.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
     """
     architecture = model["encoder"]
-    # Checkpoints from before there were these do not tell.
-    skip_layers = tuple(model.get("skip_layers", ()))
+    skip_layers = tuple(model["skip_layers"])
     stylizer = AdaINStylizer(
         architecture, model["layer"], model["padding"], model["pooling"], compute_dtype,
-        skip_layers, model.get("grain", 0.0), model.get("color_transfer", False),
+        skip_layers, model["grain"], model["color_transfer"],
     )  # fmt: skip
     if model["encoder_weights"] == "packaged":
         encoder, _, _ = build_encoder(

@@ -60,7 +60,7 @@ class AdaINTrainer(Trainer):
 
     def load(self, directory, model):
         """Skip layers that the other decoder has not begin with weights of zero."""
-        new = [x for x in self.config.skip_layers if x not in model.get("skip_layers", ())]
+        new = [x for x in self.config.skip_layers if x not in model["skip_layers"]]
         shapes, added = self.shapes(), {}
         for layer in new:
             name = f"decoder/conv{layer.removeprefix('relu')}/kernel"

@@ -36,6 +36,13 @@ __all__ = [
     "write_stylizer",
 ]
 
+# By method, what models of before an option had instead of it.
+DEFAULTS = {
+    "adain": {"skip_layers": [], "grain": 0.0, "color_transfer": False},
+    "conditional": {"grain": 0.0},
+    "predicted": {"grain": 0.0},
+}
+
 # The newest and the one before it, should the disk have lost the newest.
 STATES_KEPT = 2
 
@@ -97,7 +104,7 @@ def write_config(directory: str | Path, config: dict) -> None:
 
 
 def read_config(directory: str | Path) -> dict:
-    """What `config.json` says.
+    """What `config.json` says; of `model` also what older versions had no words for.
 
     Raises:
         UserError: The directory is none, or holds no readable config.
@@ -111,8 +118,10 @@ def read_config(directory: str | Path) -> dict:
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}).") from error
-    if not isinstance(config, dict) or not {"method", "model"} <= config.keys():
+    parts = ("method", str), ("model", dict)
+    if not isinstance(config, dict) or any(not isinstance(config.get(k), t) for k, t in parts):
         raise UserError(f"{path} lacks `method` or `model`: it was not written by train.py.")
+    config["model"] = DEFAULTS.get(config["method"], {}) | config["model"]
     return config
 
 

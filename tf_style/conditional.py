@@ -268,8 +268,8 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> keras.Model:
     """The stylizer that a checkpoint's `model` entry describes; its weights are not yet loaded.
 
     Args:
-        model: `contract`, `blocks`, `expand`, and either `styles`, or `backbone` and
-            `plain_contraction`; `grain`, if any.
+        model: `contract`, `blocks`, `expand`, `grain`, and either `styles`, or `backbone` and
+            `plain_contraction`.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.
     """
     shape = {
@@ -277,8 +277,7 @@ def build_stylizer(model: dict, compute_dtype: str = "float32") -> keras.Model:
         "blocks": model["blocks"],
         "expand": tuple(model["expand"]),
         "compute_dtype": compute_dtype,
-        # Checkpoints from before there was grain do not tell.
-        "grain": model.get("grain", 0.0),
+        "grain": model["grain"],
     }
     if "styles" in model:
         return ConditionalStylizer(tuple(model["styles"]), **shape)

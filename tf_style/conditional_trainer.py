@@ -106,8 +106,8 @@ class ConditionalTrainer(_TransferTrainer):
         self.model = network | {"styles": [*known, *self.names]}
         if c.add_style:
             # The network is there already, whatever the flags say of it.
-            theirs = {"grain": 0.0} | old["model"]
-            self.model |= {name: theirs[name] for name in ("contract", "blocks", "expand", "grain")}
+            shape = "contract", "blocks", "expand", "grain"
+            self.model |= {name: old["model"][name] for name in shape}
         self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
         self.stored = conditional.stored_variables(self.stylizer, self.model)
         if c.add_style:

@@ -253,7 +253,7 @@ class Trainer:
         Raises:
             UserError: It is of other networks, and says in what.
         """
-        theirs = {"method": other["method"], "skip_layers": []} | other["model"]
+        theirs = {"method": other["method"]} | other["model"]
         for name, mine in ({"method": self.config.method} | self.model).items():
             # A table's names are its own, these have no weights, and skip layers may join.
             free = name in ("styles", "grain", "color_transfer")
