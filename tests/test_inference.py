@@ -275,7 +275,7 @@ def test_spoilt_checkpoints(damaged, spoil, message):
     "changes, message",
     [
         ({"method": "cyclegan"}, "damaged is of the unknown method 'cyclegan'"),
-        ({"model": 3}, "The model of .*damaged cannot be built"),
+        ({"model": 3}, "config.json lacks `method` or `model`"),
         ({"layer": None}, "The model of .*damaged cannot be built: 'layer' is missing"),
         ({"layer": "relu9_9"}, "cannot be built: vgg16 has the layers .* Received: relu9_9"),
         ({"layer": "relu3_1"}, "stylizer.npz lacks 'decoder/conv3_1/kernel'"),
