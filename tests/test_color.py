@@ -110,3 +110,14 @@ def test_moments_that_no_picture_has():
 def test_symbolic_shape():
     content, statistics = keras.Input((None, 7, 3)), keras.Input((2, 6))
     assert ColorTransfer()(content, statistics, keras.Input(())).shape == (None, None, 7, 3)
+
+
+def test_of_a_large_pale_photo():
+    """Sums are of rows first: one of all its pixels in float32 may miss the bound."""
+    photo = 0.9 + 0.02 * (picture(1, 500, 700) - 0.5)
+    channels = np.asarray(color_channels(photo), "float64")
+    std = np.sqrt(channels.var((1, 2)) + 1e-5)
+    exact = np.stack([channels.mean((1, 2)), std], axis=1).astype("float32")
+    statistics = palette(picture(2))
+    found, expected = (ColorTransfer()(photo, statistics, ONE, x) for x in (None, exact))
+    np.testing.assert_allclose(found, expected, atol=2e-4)
