@@ -4,13 +4,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from tf_style.ops import EPSILON
+from tf_style.ops import EPSILON, LUMA
 
 __all__ = ["ColorTransfer", "color_channels"]
 
-# Luma (Rec. 601), then two differences of colours: how light a place is depends on the photo's
+# Luma, then two differences of colours: how light a place is depends on the photo's
 # luma alone, which colour it has on all three.
-AXES = np.float32([[0.299, 0.587, 0.114], [1, -1, 0], [0.5, 0.5, -1]])
+AXES = np.float32([LUMA, [1, -1, 0], [0.5, 0.5, -1]])
 
 # The sums of two axes tell their covariance: cov(a, b) = (var(a + b) - var(a) - var(b)) / 2.
 CHANNELS = np.concatenate([AXES, AXES[[0, 0, 1]] + AXES[[1, 2, 2]]])
