@@ -14,9 +14,9 @@ ONE = np.ones(1, "float32")
 def picture(seed, height=24, width=30):
     """Pixels whose channels depend on each other."""
     rng = np.random.default_rng(seed)
-    mix = 0.15 * np.eye(3) + rng.normal(0, 0.05, (3, 3))
-    mixed = rng.normal(size=(1, height, width, 3)) @ mix
-    return (mixed + rng.uniform(0.3, 0.7, 3)).astype("float32")
+    mix = 0.1 * np.eye(3) + rng.normal(0, 0.02, (3, 3))
+    mixed = rng.uniform(-1.7, 1.7, size=(1, height, width, 3)) @ mix
+    return (mixed + rng.uniform(0.3, 0.7, 3)).astype("float32").clip(0, 1)
 
 
 def palette(image):
@@ -40,30 +40,63 @@ def test_moments_of_the_channels_tell_the_covariance():
 
 
 def test_the_formula():
-    """In float64 by NumPy: L_style L_photo**-1 of the axes, each with the shrinkage."""
-    photo, painting = picture(1), picture(2, 17, 40)
+    """In float64 by NumPy: L_style L_photo**-1 of the axes, each with shrinkage and ridge."""
+    photo, painting = picture(1), 0.5 + 3 * (picture(2, 17, 40) - 0.5)
     (mean, covariance), (style_mean, style_covariance) = map(mean_and_covariance, (photo, painting))
+    axes = [AXES @ x @ AXES.T for x in (covariance, style_covariance)]
     factor, style_factor = (
-        np.linalg.cholesky(AXES @ x @ AXES.T + 1.1e-4 * np.eye(3))
-        for x in (covariance, style_covariance)
+        np.linalg.cholesky(x + 1.1e-4 * np.eye(3) + np.diag([0, 0.2, 0.2]) * x) for x in axes
     )
     matrix = np.linalg.inv(AXES) @ style_factor @ np.linalg.inv(factor) @ AXES
     expected = (photo - mean) @ matrix.T + style_mean
-    np.testing.assert_allclose(ColorTransfer()(photo, palette(painting), ONE), expected, atol=1e-3)
+    assert (expected < 0).any() and (expected > 1).any()
+    found = ColorTransfer()(photo, palette(painting), ONE)
+    np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-3)
 
 
 def test_the_result_has_the_colours_of_the_painting():
-    photo, painting = picture(1), picture(2)
+    """Where their axes do not depend on each other: no ridge has a part in it then."""
+    height, width = 24, 30
+    noise = np.random.default_rng(0).uniform(size=(2, height * width, 3))
+    photo, painting = (
+        (np.linalg.qr(x - x.mean(0))[0] * np.sqrt(len(x)) * scales @ np.linalg.inv(AXES).T + middle)
+        .reshape(1, height, width, 3)
+        .astype("float32")
+        for x, scales, middle in zip(
+            noise, [(0.06, 0.04, 0.09), (0.08, 0.06, 0.03)], [(0.4, 0.5, 0.6), (0.6, 0.5, 0.4)],
+            strict=True,
+        )
+    )  # fmt: skip
     found = mean_and_covariance(ColorTransfer()(photo, palette(painting), ONE))
     for x, y in zip(found, mean_and_covariance(painting), strict=True):
         np.testing.assert_allclose(x, y, atol=3e-4)
-    assert not np.allclose(mean_and_covariance(photo)[1], y, atol=3e-3)
+    assert not np.allclose(mean_and_covariance(photo)[1], y, atol=1e-3)
 
 
 def test_the_light_stays_where_it_was():
     photo, luma = picture(1), AXES[0].astype("float64")
-    found = np.asarray(ColorTransfer()(photo, palette(picture(2)), ONE)) @ luma
+    painting = 0.5 + 0.3 * (picture(2) - 0.5)
+    found = np.asarray(ColorTransfer()(photo, palette(painting), ONE)) @ luma
     assert np.corrcoef(found.ravel(), (photo @ luma).ravel())[0, 1] > 1 - 1e-6
+
+
+def test_a_photo_of_one_hue_gets_no_neon():
+    """Its axes tell one another; what little they do not tell is not stretched to other hues."""
+    rng = np.random.default_rng(0)
+    shade = rng.uniform(0.2, 0.8, (1, 40, 40, 1)) * (1, 0.35, 0.2)
+    photo = (shade + rng.normal(0, 0.002, shade.shape)).astype("float32")
+    photo[0, 5, 5:7] = photo.mean((0, 1, 2))
+    photo[0, 5, 6] += np.linalg.inv(AXES) @ (0, 0, 0.01)
+    painting = picture(2)
+    found = np.asarray(ColorTransfer()(photo, palette(painting), ONE), "float64")
+    step = AXES @ (found[0, 5, 6] - found[0, 5, 5])
+    covariance, wanted = (
+        AXES @ mean_and_covariance(x)[1] @ AXES.T + 1.1e-4 * np.eye(3) for x in (photo, painting)
+    )
+    most = np.sqrt(1.2 * wanted[2, 2] / (0.2 * covariance[2, 2]))
+    exact = np.linalg.cholesky(wanted)[2, 2] / np.linalg.cholesky(covariance)[2, 2]
+    assert 0.01 * most >= step[2] > 0
+    assert exact > 2 * most
 
 
 def test_its_own_colours_change_nothing():
