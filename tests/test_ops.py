@@ -113,6 +113,15 @@ def test_position_mean_is_numpys():
     np.testing.assert_allclose(mean, np.float64(x).mean((1, 2)), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_position_mean_of_a_large_picture(weighted):
+    """One float32 sum of its positions would miss the mean by 1e-5 and more."""
+    x = features(1, 900, 1000, 3) + 3
+    weights = np.ones((1, 900, 1000), "float32")
+    mean = ops.position_mean(x, weights if weighted else None)
+    np.testing.assert_allclose(mean, np.float64(x).mean((1, 2)), rtol=1e-6)
+
+
 def test_weighted_position_mean_is_numpys():
     x, weights = features(3, 5, 7, 4), position_weights(3, 5, 7)
     mean = ops.position_mean(x, weights)

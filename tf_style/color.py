@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tf_style.ops import EPSILON, LUMA
+from tf_style.ops import LUMA, channel_moments
 
 __all__ = ["ColorTransfer", "color_channels"]
 
@@ -50,21 +50,6 @@ def color_channels(image: keras.KerasTensor) -> keras.KerasTensor:
 def _mixed(image, columns):
     """Each pixel times a matrix, column by column: exact where products of matrices are not."""
     return sum(image[..., i : i + 1] * columns[i] for i in range(3))
-
-
-def _moments(channels):
-    """Mean and deviation as by `channel_moments`, row by row first.
-
-    In one sum of a large photo's pixels float32 loses so much that where the gain is high, of pale
-    photos, the whole and its tiles differ by a step of 255.
-    """
-
-    def mean_of(x):
-        return ops.mean(ops.mean(x, axis=2, keepdims=True), axis=1, keepdims=True)
-
-    mean = mean_of(channels)
-    variance = mean_of(ops.square(channels - mean))
-    return mean[:, 0, 0], ops.sqrt(variance[:, 0, 0] + EPSILON)
 
 
 def _factor(std):
@@ -129,7 +114,7 @@ class ColorTransfer(keras.layers.Layer):
 
     def call(self, content, statistics, alpha, moments=None):
         if moments is None:
-            mean, std = _moments(color_channels(content))
+            mean, std = channel_moments(color_channels(content))
         else:
             mean, std = ops.unstack(moments, axis=1)
         style_mean, style_std = ops.unstack(statistics, axis=1)

@@ -66,6 +66,9 @@ def position_mean(
 
         mean[b, c] = sum{ w[b, i, j] * x[b, i, j, c] } / sum{ w[b, i, j] }
 
+    Row by row first: in one float32 sum of a million positions the last three of seven digits are
+    lost (2e-5 of the mean, against 7e-7), and a picture and its tiles differ.
+
     Args:
         features: Tensor `(batch, height, width, channels)` of any float type.
         weights: `(batch, height, width)`, 0 or more and not all 0; None: all alike.
@@ -80,8 +83,8 @@ def position_mean(
     """
     features = ops.cast(features, "float32")
     if weights is None:
-        return ops.mean(features, axis=(1, 2))
-    return ops.sum(features * _shares(weights)[..., None], axis=(1, 2))
+        return ops.mean(ops.mean(features, axis=2), axis=1)
+    return ops.sum(ops.sum(features * _shares(weights)[..., None], axis=2), axis=1)
 
 
 def _shares(weights: keras.KerasTensor) -> keras.KerasTensor:

@@ -77,10 +77,8 @@ class TiledAdaIN:
         if self._color:
             whole = Moments()
             for part in tile_grid(content.height, content.width, tile):
-                piece = color_channels(as_floats(content.read(part.core))).numpy()
-                pixels = piece.reshape(-1, piece.shape[-1]).astype("float64")
-                mean, variance = pixels.mean(axis=0), pixels.var(axis=0)
-                whole = whole.merged(Moments(len(pixels), mean, len(pixels) * variance))
+                piece = color_channels(as_floats(content.read(part.core))[None])
+                whole = whole.merged(Moments.of(piece))
             of_colors = [whole.statistics()]
             colors = colors_of(statistics[None]), np.float32([alpha]), *of_colors
 
