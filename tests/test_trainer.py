@@ -20,11 +20,13 @@ def trainer():
 def test_an_update_that_is_not_finite_is_not_made(trainer):
     before = trainer.state()
     content = pictures()
-    content[0, 0, 0, 0] = np.nan  # which ReLU makes 0, so only the pixels' own loss shows it
+    # Some processors' ReLU makes 0 of it, so that of the losses only the pixels' own shows it.
+    content[0, 0, 0, 0] = np.nan
     losses, faults = trainer.step((content, pictures(), np.zeros(2, "float32")))
     names = trainer.tensors([name for name in losses if name != "total"])
     assert len(names) == len(faults)
-    assert names[np.flatnonzero(faults.numpy())[0]] == "the loss identity"
+    found = [names[i] for i in np.flatnonzero(faults.numpy())]
+    assert "the loss identity" in found and found[0].startswith("the loss")
     for name, value in trainer.state().items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
 

@@ -150,7 +150,7 @@ def shrunk(picture: Plane, height: int, width: int) -> np.ndarray:
         `(height, width, 3)`, float32.
 
     Example:
-        >>> shrunk(Plane.of(np.full((200, 300, 3), 255, "uint8")), 2, 3)[0, 0].tolist()
+        >>> shrunk(Plane.of(np.full((200, 300, 3), 255, "uint8")), 2, 3)[0, 0].round(3).tolist()
         [1.0, 1.0, 1.0]
     """
     down, across = (
