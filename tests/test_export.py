@@ -67,7 +67,8 @@ def test_weights_are_stored_once(tmp_path, name):
         int(np.prod(shape)) * 4
         for _, shape in tf.train.list_variables(str(found.path / "variables/variables"))
     )
-    assert found.size < 1.2 * weights
+    # Twice would be 2; the graphs of six signatures take 2 MB.
+    assert found.size < 1.4 * weights
 
 
 @pytest.mark.slow
