@@ -19,7 +19,7 @@ def moments(features):
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_losses_are_the_papers(reduction):
     weights = {"content_weight": 2.0, "style_weight": 0.5, "gram_weight": 4.0, "tv_weight": 3.0,
-               "identity_weight": 5.0}  # fmt: skip
+               "covariance_weight": 6.0, "identity_weight": 5.0}  # fmt: skip
     trainer = AdaINTrainer(TrainConfig(**TINY, **weights, style_reduction=reduction))
     content, style, mask = pictures(seed=1), pictures(seed=2), np.float32([1, 0])
     found = {k: v.numpy() for k, v in trainer.losses(content, style, mask).items()}
@@ -43,6 +43,12 @@ def test_losses_are_the_papers(reduction):
         grams = [np.einsum("bijc,bijd->bcd", f, f) / np.prod(f.shape[1:3])
                  for f in (output_features[layer], style_features[layer])]  # fmt: skip
         expected[f"gram/{layer}"] = 4 * ((grams[0] - grams[1]) ** 2).mean((1, 2)) / 4
+        of_output, of_style = (
+            np.stack([np.cov(f.reshape(-1, f.shape[-1]), rowvar=False, bias=True) for f in batch])
+            for batch in (output_features[layer], style_features[layer])
+        )
+        share = ((of_output - of_style) ** 2).sum((1, 2)) / (of_style**2).sum((1, 2))
+        expected[f"covariance/{layer}"] = 6 * share
     down, across = np.diff(output, axis=1) ** 2, np.diff(output, axis=2) ** 2
     expected["tv"] = 3 * (down.mean((1, 2, 3)) + across.mean((1, 2, 3)))
     expected["identity"] = 5 * mask * ((output - content) ** 2).mean((1, 2, 3))

@@ -6,7 +6,13 @@ from keras import ops
 
 from tf_style import losses
 from tf_style.errors import UserError
-from tf_style.ops import EPSILON, channel_moments, gram_matrix, position_mean
+from tf_style.ops import (
+    EPSILON,
+    channel_moments,
+    covariance_matrix,
+    gram_matrix,
+    position_mean,
+)
 
 RNG = np.random.default_rng(19)
 
@@ -73,6 +79,17 @@ def test_gram_loss_is_gatys_layer_energy():
     found = losses.gram_loss(gram_matrix(a), gram_matrix(b))
     assert found.shape == (2,) and found.dtype == "float32"
     np.testing.assert_allclose(found, energy, rtol=1e-4)
+
+
+def test_covariance_loss_does_not_depend_on_the_features_size_or_means():
+    a, b = features(2, 4, 5, 3), features(2, 7, 3, 3)
+    found = losses.covariance_loss(covariance_matrix(a), covariance_matrix(b))
+    assert found.shape == (2,) and found.dtype == "float32"
+    large = losses.covariance_loss(covariance_matrix(9 * a + 1), covariance_matrix(9 * b - 2))
+    np.testing.assert_allclose(large, found, rtol=1e-3)
+    flat = losses.covariance_loss(covariance_matrix(0 * a + 1), covariance_matrix(b))
+    np.testing.assert_allclose(flat, [1, 1], rtol=1e-4)
+    assert np.isfinite(losses.covariance_loss(covariance_matrix(a), covariance_matrix(0 * b))).all()
 
 
 def test_linear_loss_is_the_mean_square_of_the_means_difference():

@@ -68,6 +68,18 @@ def test_gram_matrix_is_the_mean_of_outer_products():
     assert np.linalg.eigvalsh(gram).min() > -1e-5
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_covariance_matrix_is_numpys(weighted):
+    x = np.random.default_rng(4).normal(3, 1, (2, 5, 4, 3)).astype("float32")
+    weights = np.random.default_rng(5).random((2, 5, 4)).astype("float32") if weighted else None
+    found = ops.covariance_matrix(x, weights)
+    for i in range(2):
+        given = None if weights is None else np.float64(weights[i]).ravel()
+        flat = np.float64(x[i]).reshape(-1, 3)
+        expected = np.cov(flat, rowvar=False, bias=True, aweights=given)
+        np.testing.assert_allclose(found[i], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_gram_matrix_does_not_depend_on_size():
     x = features(1, 6, 5, 4)
     twice = np.tile(x, (1, 2, 2, 1))

@@ -7,8 +7,8 @@ from tf_style import adain, checkpoint
 from tf_style.color import ColorTransfer, color_channels
 from tf_style.encoder import channels_of, layers_up_to, style_of
 from tf_style.errors import UserError
-from tf_style.losses import content_loss, gram_loss, moments_loss
-from tf_style.ops import gram_matrix, total_variation
+from tf_style.losses import content_loss, covariance_loss, gram_loss, moments_loss
+from tf_style.ops import covariance_matrix, gram_matrix, total_variation
 from tf_style.precision import compute_dtype
 from tf_style.trainer import Trainer
 
@@ -23,10 +23,11 @@ class AdaINTrainer(Trainer):
         loss  = content_weight * content_loss(f(g(t)), t)
               + style_weight * sum{ moments_loss(f_l(g(t)), f_l(style)), over style_layers }
               + gram_weight * sum{ gram_loss(f_l(g(t)), f_l(style)), over style_layers }
+              + covariance_weight * sum{ covariance_loss(f_l(g(t)), f_l(style)), over style_layers }
               + tv_weight * total_variation(g(t))
               + identity_weight * mean{ (g(t) - content)**2 }, of pairs whose style is the content
 
-    Equations 11 to 13 of the paper; the last three terms are not the paper's and off by default.
+    Equations 11 to 13 of the paper; the last four terms are not the paper's and off by default.
 
     Reference: https://arxiv.org/abs/1703.06868
     """
@@ -98,10 +99,15 @@ class AdaINTrainer(Trainer):
         for layer in c.style_layers:
             moments = moments_loss(found_style[layer], target_style[layer], c.style_reduction)
             losses[f"style/{layer}"] = c.style_weight * moments
-        if c.gram_weight:
-            found, wanted = (style_of(x, c.style_layers, gram_matrix) for x in (features, of_style))
+        for name, weight, statistics, loss in (
+            ("gram", c.gram_weight, gram_matrix, gram_loss),
+            ("covariance", c.covariance_weight, covariance_matrix, covariance_loss),
+        ):
+            if not weight:
+                continue
+            found, wanted = (style_of(x, c.style_layers, statistics) for x in (features, of_style))
             for layer in c.style_layers:
-                losses[f"gram/{layer}"] = c.gram_weight * gram_loss(found[layer], wanted[layer])
+                losses[f"{name}/{layer}"] = weight * loss(found[layer], wanted[layer])
         if c.tv_weight:
             losses["tv"] = c.tv_weight * total_variation(stylized)
         if c.identity_weight:

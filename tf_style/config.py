@@ -106,6 +106,11 @@ class TrainConfig(Options):
         0.0, "Weight of the Gram matrices' loss besides, at the same layers: features that go "
         "together, as in strokes, which moments do not tell.", low=0, group=LOSS,
     )  # fmt: skip
+    covariance_weight: float = option(
+        0.0, "Weight of the covariances' loss besides, relative to the style's own, at the same "
+        "layers: as Gram matrices, without the means, and every style counts alike.",
+        low=0, group=LOSS,
+    )  # fmt: skip
     tv_weight: float = option(
         0.0, "Weight of the total variation, per mean squared difference.", low=0, group=LOSS
     )

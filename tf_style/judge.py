@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_style.config_evaluate import EvaluateConfig
 from tf_style.encoder import build_encoder, layers_up_to, style_of
 from tf_style.losses import content_loss, gram_loss, moments_loss
-from tf_style.ops import channel_moments, gram_matrix, position_mean
+from tf_style.ops import channel_moments, covariance_matrix, gram_matrix
 
 __all__ = ["Judge"]
 
@@ -58,14 +58,10 @@ class Judge:
         for name, statistics, loss in (
             ("moments", channel_moments, lambda x, y: moments_loss(x, y, "mean")),
             ("gram", gram_matrix, gram_loss),
-            ("centred", _centred_gram_matrix, gram_loss),
+            ("centred", covariance_matrix, gram_loss),
         ):
             found, target = (
                 style_of(x, self.style_layers, statistics) for x in (of_image, of_painting)
             )
             losses[name] = {k: float(loss(found[k], target[k])[0]) for k in self.style_layers}
         return losses
-
-
-def _centred_gram_matrix(features):
-    return gram_matrix(features - position_mean(features)[:, None, None])

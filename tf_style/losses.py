@@ -34,6 +34,7 @@ __all__ = [
     "STYLE_REDUCTIONS",
     "StyleLoss",
     "content_loss",
+    "covariance_loss",
     "fourier_features",
     "gaussian_bandwidth",
     "gram_loss",
@@ -115,6 +116,32 @@ def gram_loss(gram: keras.KerasTensor, target: keras.KerasTensor) -> keras.Keras
     the positions under the kernel (x.y / N)**2: https://arxiv.org/abs/1701.01036, equation 8.
     """
     return ops.mean(ops.square(gram - target), axis=(1, 2)) / 4
+
+
+def covariance_loss(covariance: keras.KerasTensor, target: keras.KerasTensor) -> keras.KerasTensor:
+    """Squared difference of covariance matrices, relative to the target's own square.
+
+        L[b] = mean{ (covariance[b] - target[b])**2 } / (mean{ target[b]**2 } + 1e-6)
+
+    One of a flat picture is 1, whatever the target and the layer. Without the denominator it is of
+    the fourth degree in the features, and of many pictures the few with the largest decide.
+
+    Args:
+        covariance: `(batch, channels, channels)`, from `covariance_matrix`.
+        target: The same shape; 1e-6 is for those that are zero.
+
+    Returns:
+        `(batch,)`, float32.
+
+    Example:
+        >>> target = 100 * ops.ones((1, 3, 3))
+        >>> [round(float(covariance_loss(x * target, target)[0]), 3) for x in (0.0, 1.0, 1.5)]
+        [1.0, 0.0, 0.25]
+
+    Reference: without the denominator CORAL, https://arxiv.org/abs/1607.01719, equation 1.
+    """
+    size = ops.mean(ops.square(target), axis=(1, 2))
+    return ops.mean(ops.square(covariance - target), axis=(1, 2)) / (size + 1e-6)
 
 
 def linear_loss(means: keras.KerasTensor, target: keras.KerasTensor) -> keras.KerasTensor:

@@ -11,6 +11,7 @@ from keras import ops
 __all__ = [
     "EPSILON",
     "channel_moments",
+    "covariance_matrix",
     "gram_matrix",
     "match_color",
     "position_mean",
@@ -127,6 +128,34 @@ def gram_matrix(
         return ops.matmul(ops.transpose(flat, (0, 2, 1)), flat) / positions
     weighted = flat * ops.reshape(_shares(weights), (-1, height * width, 1))
     return ops.matmul(ops.transpose(weighted, (0, 2, 1)), flat)
+
+
+def covariance_matrix(
+    features: keras.KerasTensor, weights: keras.KerasTensor | None = None
+) -> keras.KerasTensor:
+    """Gram matrix of the features less their means.
+
+        C[b, c, d] = mean{ (x[b, i, j, c] - mean[b, c]) * (x[b, i, j, d] - mean[b, d]) }
+
+    Which features go together, without the means, which are mostly colour.
+
+    Args:
+        features: Tensor `(batch, height, width, channels)` of any float type.
+        weights: `(batch, height, width)`, 0 or more: how much each position counts; None: all
+            alike.
+
+    Returns:
+        Tensor `(batch, channels, channels)`, float32.
+
+    Example:
+        >>> checks = np.indices((4, 4)).sum(0) % 2
+        >>> covariance_matrix(np.stack([checks, -checks], -1)[None]).numpy().tolist()
+        [[[0.25, -0.25], [-0.25, 0.25]]]
+
+    Reference: Sun et al. 2016, https://arxiv.org/abs/1612.01939, who compare them (CORAL).
+    """
+    features = ops.cast(features, "float32")
+    return gram_matrix(features - position_mean(features, weights)[:, None, None], weights)
 
 
 def total_variation(image: keras.KerasTensor) -> keras.KerasTensor:
