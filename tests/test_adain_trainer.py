@@ -19,7 +19,8 @@ def moments(features):
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_losses_are_the_papers(reduction):
     weights = {"content_weight": 2.0, "style_weight": 0.5, "gram_weight": 4.0, "tv_weight": 3.0,
-               "covariance_weight": 6.0, "identity_weight": 5.0}  # fmt: skip
+               "covariance_weight": 6.0, "checkerboard_weight": 7.0,
+               "identity_weight": 5.0}  # fmt: skip
     trainer = AdaINTrainer(TrainConfig(**TINY, **weights, style_reduction=reduction))
     content, style, mask = pictures(seed=1), pictures(seed=2), np.float32([1, 0])
     found = {k: v.numpy() for k, v in trainer.losses(content, style, mask).items()}
@@ -51,6 +52,9 @@ def test_losses_are_the_papers(reduction):
         expected[f"covariance/{layer}"] = 6 * share
     down, across = np.diff(output, axis=1) ** 2, np.diff(output, axis=2) ** 2
     expected["tv"] = 3 * (down.mean((1, 2, 3)) + across.mean((1, 2, 3)))
+    d = np.float64([1, -4, 6, -4, 1]) / 16
+    fine = [np.apply_along_axis(np.convolve, axis, output, d, "valid") ** 2 for axis in (1, 2)]
+    expected["checkerboard"] = 7 * sum(x.mean((1, 2, 3)) for x in fine)
     expected["identity"] = 5 * mask * ((output - content) ** 2).mean((1, 2, 3))
     assert found.keys() == expected.keys()
     for name, value in expected.items():

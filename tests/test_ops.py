@@ -249,6 +249,28 @@ def test_total_variation_is_numpys():
     np.testing.assert_allclose(ops.total_variation(x), expected, rtol=1e-5)
 
 
+# -- checkerboards ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("period", "power"), [(1, 0), (2, 1), (4, 1 / 16), (8, 0.46e-3)])
+def test_checkerboard_energy_counts_a_period_of_two_and_hardly_another(period, power):
+    wave = np.cos(2 * np.pi * np.arange(32) / period)[None, :, None, None] * np.ones((1, 1, 9, 3))
+    energy = ops.checkerboard_energy(wave).numpy()[0]
+    mean = 1 if period == 2 else 0.5
+    assert energy == pytest.approx(power * mean, rel=0.03, abs=1e-9)
+    across = ops.checkerboard_energy(wave.swapaxes(1, 2)).numpy()[0]
+    assert across == pytest.approx(energy, rel=1e-5, abs=1e-9)
+
+
+def test_checkerboard_energy_is_numpys_and_told_apart_in_a_batch():
+    x = features(2, 6, 9, 3)
+    d = np.diff(np.eye(5), n=4, axis=0)[0] / 16
+    down = np.apply_along_axis(np.convolve, 1, x, d, "valid")
+    across = np.apply_along_axis(np.convolve, 2, x, d, "valid")
+    expected = (down**2).mean((1, 2, 3)) + (across**2).mean((1, 2, 3))
+    np.testing.assert_allclose(ops.checkerboard_energy(x), expected, rtol=1e-5)
+
+
 # -- colour ----------------------------------------------------------------------------------------
 
 

@@ -114,6 +114,10 @@ class TrainConfig(Options):
     tv_weight: float = option(
         0.0, "Weight of the total variation, per mean squared difference.", low=0, group=LOSS
     )
+    checkerboard_weight: float = option(
+        0.0, "Weight of what the output has at a period of two pixels, down and across, mean "
+        "square: no weave on flat grounds.", low=0, group=LOSS,
+    )  # fmt: skip
     identity_weight: float = option(
         0.0, "Above 0, the first pair of every batch has its own content as style and this "
         "weight on the pixels' squared error; speeds up short trainings (50 is good).",
