@@ -8,12 +8,7 @@ from tf_style.color import ColorTransfer, color_channels
 from tf_style.encoder import channels_of, layers_up_to, style_of
 from tf_style.errors import UserError
 from tf_style.losses import content_loss, covariance_loss, gram_loss, moments_loss
-from tf_style.ops import (
-    checkerboard_energy,
-    covariance_matrix,
-    gram_matrix,
-    total_variation,
-)
+from tf_style.ops import checkerboard_energy, covariance_matrix, gram_matrix, total_variation
 from tf_style.precision import compute_dtype
 from tf_style.trainer import Trainer
 

@@ -27,8 +27,6 @@ EPSILON = 1e-5
 # Rec. 601 luma of R'G'B'.
 LUMA = (0.299, 0.587, 0.114)
 
-FOURTH_DIFFERENCE = (1 / 16, -4 / 16, 6 / 16, -4 / 16, 1 / 16)
-
 
 def channel_moments(
     features: keras.KerasTensor, weights: keras.KerasTensor | None = None
@@ -181,16 +179,13 @@ def total_variation(image: keras.KerasTensor) -> keras.KerasTensor:
 
     Reference: https://arxiv.org/abs/1412.0035, section 3.2 (with exponent beta = 2).
     """
-    image = ops.cast(image, "float32")
-    down = image[:, 1:] - image[:, :-1]
-    across = image[:, :, 1:] - image[:, :, :-1]
-    return ops.mean(ops.square(down), (1, 2, 3)) + ops.mean(ops.square(across), (1, 2, 3))
+    return _squared_differences(image, 1)
 
 
 def checkerboard_energy(image: keras.KerasTensor) -> keras.KerasTensor:
     """Mean square of what has a period of two pixels, down and across: checkerboards and stripes.
 
-        d = [1, -4, 6, -4, 1] / 16
+        d = [1, -4, 6, -4, 1] / 16                   the fourth difference
         C[b] = mean{ (d * x down)**2 } + mean{ (d * x across)**2 }
 
     * is correlation. d answers a frequency of w with sin(w / 2)**4: 1 to a change of sign from
@@ -211,11 +206,14 @@ def checkerboard_energy(image: keras.KerasTensor) -> keras.KerasTensor:
     Reference: where the patterns come from, https://distill.pub/2016/deconv-checkerboard; the loss
     is ours.
     """
-    x = ops.cast(image, "float32")
-    height, width = ops.shape(x)[1], ops.shape(x)[2]
-    down = sum(a * x[:, i : height - 4 + i] for i, a in enumerate(FOURTH_DIFFERENCE))
-    across = sum(a * x[:, :, i : width - 4 + i] for i, a in enumerate(FOURTH_DIFFERENCE))
-    return ops.mean(ops.square(down), (1, 2, 3)) + ops.mean(ops.square(across), (1, 2, 3))
+    return _squared_differences(image, 4) / 16**2
+
+
+def _squared_differences(image, order):
+    """Mean squares of the differences of that order, down and across, summed."""
+    image = ops.cast(image, "float32")
+    down, across = (ops.square(ops.diff(image, order, axis)) for axis in (1, 2))
+    return ops.mean(down, (1, 2, 3)) + ops.mean(across, (1, 2, 3))
 
 
 def preserve_luma(stylized: np.ndarray, content: np.ndarray) -> np.ndarray:
