@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import picture
+from keras import ops
 
 from benchmarks import measure, networks, parts, run
 from tf_style import adain
@@ -137,6 +138,28 @@ def test_every_contender_has_a_run(module):
     runs = importlib.import_module(f"benchmarks.{module}").RUNS
     asked = {c.run for part in parts.PARTS.values() for c in part.contenders if c.module == module}
     assert asked == set(runs)
+
+
+# -- plain_gatys -----------------------------------------------------------------------------------
+
+
+def test_a_picture_for_every_evaluation_and_none_worse():
+    """Of a quadratic: L-BFGS-B ends at its minimum before the limit, and the last picture stays."""
+    from benchmarks.plain_gatys import best_pictures
+
+    photo, wanted = np.random.default_rng(0).random((2, 4, 5, 3), "float32")
+    # Of differing curvatures, or the first search would be exact.
+    scale = np.linspace(1, 30, photo.size, dtype="float32")
+
+    def quadratic(pixels):
+        apart = pixels - wanted.ravel()
+        return ops.sum(scale * apart**2), 2 * scale * apart
+
+    images = best_pictures(quadratic, photo, 80)
+    losses = [float(quadratic(image.ravel())[0]) for image in images]
+    assert len(images) == 80 and images[0].shape == photo.shape
+    assert losses[5] < losses[0] and max(np.diff(losses)) <= 1e-5
+    np.testing.assert_allclose(images[-1], wanted, atol=1e-3)
 
 
 # -- jobs and workers ------------------------------------------------------------------------------
