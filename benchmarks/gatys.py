@@ -16,6 +16,7 @@ import bisect
 import itertools
 import os
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -71,24 +72,33 @@ def pictures(options: argparse.Namespace, size: int) -> tuple[np.ndarray, np.nda
     return tuple(resize(x, *scaled_size(*x.shape[:2], longer=size)) for x in found)
 
 
-def scipy_run(objective: Objective, start: np.ndarray, limit: int) -> Run:
-    """SciPy's L-BFGS-B, in float64 around float32 evaluations."""
-    from scipy.optimize import minimize
+def by_scipy(
+    objective: Objective, start: np.ndarray, limit: int, seen: Callable[[float, np.ndarray], None]
+) -> tuple[int, str]:
+    """SciPy's L-BFGS-B, in float64 around float32 evaluations, each shown to `seen(loss, pixels)`.
 
-    values = []
+    Returns its iterations, and why it ended.
+    """
+    from scipy.optimize import minimize
 
     def function(pixels):
         value, gradient = objective(tf.constant(pixels, tf.float32))
-        values.append(float(value))
-        return values[-1], gradient.numpy().astype("float64")
+        seen(float(value), pixels)
+        return float(value), gradient.numpy().astype("float64")
 
     settings = {"maxcor": 10, "ftol": 0, "gtol": 0, "maxfun": limit, "maxiter": limit}
-    found = minimize(
-        function, start.astype("float64"), jac=True, method="L-BFGS-B", options=settings
-    )
+    start = start.astype("float64").ravel()
+    found = minimize(function, start, jac=True, method="L-BFGS-B", options=settings)
+    return found.nit, found.message
+
+
+def scipy_run(objective: Objective, start: np.ndarray, limit: int) -> Run:
+    """The losses of SciPy's L-BFGS-B."""
+    values = []
+    iterations, why = by_scipy(objective, start, limit, lambda value, _: values.append(value))
     if len(values) < limit:
-        print(f"SciPy ended after {len(values)} evaluations: {found.message}")
-    return Run.of(list(enumerate(values, 1)), found.nit)
+        print(f"SciPy ended after {len(values)} evaluations: {why}")
+    return Run.of(list(enumerate(values, 1)), iterations)
 
 
 def our_run(objective: Objective, start: np.ndarray, limit: int, history: int) -> Run:

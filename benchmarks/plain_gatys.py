@@ -15,18 +15,16 @@ import json
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks import parser_of, square
+from benchmarks.gatys import by_scipy
 from tf_style.config_evaluate import EvaluateConfig
 from tf_style.config_gatys import GatysConfig
-from tf_style.evaluation import summary
+from tf_style.evaluation import every_pair, summary
 from tf_style.gatys import encoder_for
 from tf_style.judge import Judge
-from tf_style.listing import list_images
 from tf_style.objective import Objective
 from tf_style.options import from_dict
-from tf_style.outputs import short_names
 
 STYLE = ("moments", "gram", "centred")
 
@@ -36,21 +34,15 @@ REST = {"frame": 0.0, "checkerboard": 0.0}
 
 def best_pictures(objective: Objective, photo: np.ndarray, limit: int) -> list[np.ndarray]:
     """The picture of the lowest loss so far, after each evaluation."""
-    from scipy.optimize import minimize
-
     found, lowest = [], np.inf
 
-    def function(pixels):
+    def keep(value, pixels):
         nonlocal lowest
-        value, gradient = objective(tf.constant(pixels, tf.float32))
         image = np.clip(pixels, 0, 1).astype("float32").reshape(photo.shape)
-        found.append(image if float(value) < lowest else found[-1])
-        lowest = min(lowest, float(value))
-        return float(value), gradient.numpy().astype("float64")
+        found.append(image if value < lowest else found[-1])
+        lowest = min(lowest, value)
 
-    settings = {"maxcor": 10, "ftol": 0, "gtol": 0, "maxfun": limit, "maxiter": limit}
-    start = photo.astype("float64").ravel()
-    minimize(function, start, jac=True, method="L-BFGS-B", options=settings)
+    by_scipy(objective, photo, limit, keep)
     # A line search may end behind the limit, and a search that finds no way down before it.
     return (found + found[-1:] * limit)[:limit]
 
@@ -64,35 +56,30 @@ def main() -> None:
     add("--limit", type=int, default=50, help="evaluations of loss and gradient [50]")
     options = parser.parse_args()
 
-    found = json.loads((Path(options.evaluation) / "evaluation.json").read_text("utf-8"))
+    file = Path(options.evaluation) / "evaluation.json"
+    if not file.exists():
+        parser.error(f"--evaluation: {file} is not there; give the --out-path of an evaluation")
+    found = json.loads(file.read_text("utf-8"))
     config = from_dict(EvaluateConfig, found["config"])
     names = list(found["pairs"])
     count = min(options.pairs, len(names))
     chosen = {names[i * len(names) // count] for i in range(count)}
-    photos, paintings = (
-        short_names(list_images(path)) for path in (config.content_path, config.style_path)
-    )
-    pairs = {
-        f"{photo}_{painting}": (photo_path, painting_path)
-        for photo_path, photo in photos.items()
-        for painting_path, painting in paintings.items()
-        if f"{photo}_{painting}" in chosen
-    }
+    pairs = [pair for pair in every_pair(config) if pair.name in chosen]
     settings = GatysConfig(
         encoder=config.encoder, encoder_weights=config.encoder_weights, precision="float32"
     )
     encoder, weights = encoder_for(settings)
     judge = Judge(config)
     records = {}
-    for name, paths in pairs.items():
-        photo, painting = (square(path, config.size) for path in paths)
+    for pair in pairs:
+        photo, painting = (square(path, config.size) for path in (pair.photo, pair.painting))
         objective = Objective(encoder, photo, painting, weights)
         rows = {
             f"SciPy, {n}": judge(image, photo, painting) | REST
             for n, image in enumerate(best_pictures(objective, photo, options.limit), 1)
         }
-        records[name] = found["pairs"][name] | rows
-        print(f"{len(records)}/{len(pairs)} {name}", flush=True)
+        records[pair.name] = found["pairs"][pair.name] | rows
+        print(f"{len(records)}/{len(pairs)} {pair.name}", flush=True)
     means = summary(records)
     print("\n| | moments | Gram | centred Gram |\n|---|---|---|---|")
     for row, values in means.items():
@@ -101,8 +88,8 @@ def main() -> None:
             print(f"| {row} | {' | '.join(f'{values[key]:.3f}' for key in STYLE)} |")
     for model in (Path(name).name for name in config.checkpoint):
         for key in STYLE:
-            by_scipy = [means[f"SciPy, {n}"][key] for n in range(1, options.limit + 1)]
-            as_good = [n for n, x in enumerate(by_scipy, 1) if x <= means[model][key]]
+            losses = [means[f"SciPy, {n}"][key] for n in range(1, options.limit + 1)]
+            as_good = [n for n, x in enumerate(losses, 1) if x <= means[model][key]]
             worth = as_good[0] if as_good else f"more than {options.limit}"
             print(f"{model}: in {key} worth {worth} evaluations")
 

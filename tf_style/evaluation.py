@@ -34,7 +34,7 @@ from tf_style.outputs import short_names
 from tf_style.weights import write_atomically
 from tf_style.writing import write_image
 
-__all__ = ["Judged", "evaluate", "summary"]
+__all__ = ["Judged", "Pair", "evaluate", "every_pair", "summary"]
 
 PHOTO, RECOLOURED = "photo", "recoloured"
 STYLE = ("moments", "gram", "centred")
@@ -63,7 +63,9 @@ class Judged:
     note: str = ""
 
 
-class _Pair(NamedTuple):
+class Pair(NamedTuple):
+    """A photo and a painting, by their files; `style` is what the painting is called."""
+
     name: str
     photo: Path
     painting: Path
@@ -209,22 +211,35 @@ def _stylizer(name, precision):
     return stylize
 
 
-def _pairs(config, models):
-    """The pairs that are judged, and those of them that Gatys' method is run on."""
+def every_pair(config: EvaluateConfig) -> list[Pair]:
+    """Every photo of an evaluation with every painting.
+
+    Example:
+        >>> from tf_style.encoder import CALIBRATION
+        >>> moose, rocket = (f"{CALIBRATION}/{name}.jpg" for name in ("moose", "rocket"))
+        >>> config = EvaluateConfig(content_path=moose, style_path=rocket)
+        >>> [pair.name for pair in every_pair(config)]
+        ['moose_rocket']
+    """
     photos, paintings = (
         short_names(list_images(path)) for path in (config.content_path, config.style_path)
     )
-    for name, model in models.items():
-        if model.styles:
-            paintings = {k: v for k, v in paintings.items() if v in model.styles}
-            if not paintings:
-                known = ", ".join(model.styles)
-                raise UserError(f"No painting is named as one of the styles of {name}: {known}.")
-    pairs = [
-        _Pair(f"{photo}_{painting}", photo_path, path, painting)
+    return [
+        Pair(f"{photo}_{painting}", photo_path, path, painting)
         for photo_path, photo in photos.items()
         for path, painting in paintings.items()
     ]
+
+
+def _pairs(config, models):
+    """The pairs that are judged, and those of them that Gatys' method is run on."""
+    pairs = every_pair(config)
+    for name, model in models.items():
+        if model.styles:
+            pairs = [pair for pair in pairs if pair.style in model.styles]
+            if not pairs:
+                known = ", ".join(model.styles)
+                raise UserError(f"No painting is named as one of the styles of {name}: {known}.")
     rng = np.random.default_rng(config.seed)
     if config.pairs and config.pairs < len(pairs):
         pairs = [pairs[i] for i in sorted(rng.choice(len(pairs), config.pairs, replace=False))]
