@@ -1,3 +1,4 @@
+import colorsys
 import itertools
 import json
 import os
@@ -134,6 +135,37 @@ def test_each_epoch_is_a_permutation(solid):
         assert (np.sort(epochs) == np.arange(count)).all()
         assert len({tuple(epoch) for epoch in epochs}) > len(epochs) / 2
     assert (drawn(solid[1], solid[7], 7)[0] == 0).all()
+
+
+def test_every_draw_of_an_augmented_painting_is_a_number_of_its_own(tmp_path):
+    """Each can be read off a crop of one colour whose chroma grows down and across, ever faster."""
+    y, x = np.mgrid[:256, :256] / 256
+    hue, grey, chroma = 0.3, 0.5, 0.1 * np.exp(0.5 * (x**2 + y**2))
+    wheel = np.array(colorsys.hsv_to_rgb(hue, 1, 1))
+    pixels = grey + chroma[..., None] * (wheel - wheel.max())
+    save(tmp_path / "style.png", np.rint(pixels * 255).astype(np.uint8))
+    found = scan(tmp_path)
+    options = {"batch_size": 500, "resize_size": 256, "crop_size": 64, "augment_styles": True}
+    ((_, style, _),) = batches(found, found, range(1), **options)
+    top, low = style.max(-1), style.min(-1)
+    across, down = (np.diff(np.log(top - low), axis=axis).mean((1, 2)) for axis in (2, 1))
+    mean = style.mean((1, 2))
+    draws = {
+        "left": np.abs(across), "top": np.abs(down), "mirrored": across < 0, "upside down": down < 0,
+        "hue": [colorsys.rgb_to_hsv(*map(float, colour))[0] for colour in mean],
+        "brightness": top.mean((1, 2)),
+    }  # fmt: skip
+    # What the place has not made of the chroma, the saturation has.
+    place = np.stack([draws["left"] ** 2, draws["top"] ** 2, np.ones(500)], -1)
+    level = np.log((top - low).mean((1, 2)))
+    draws["saturation"] = level - place @ np.linalg.lstsq(place, level, rcond=None)[0]
+    correlations = np.corrcoef([np.asarray(draw, float) for draw in draws.values()])
+    assert np.abs(correlations - np.eye(len(draws))).max() < 0.15  # 3.4 standard deviations
+    low, high = np.exp(np.percentile(draws["saturation"], [1, 99]))
+    assert high / low == pytest.approx(1.5 / 0.5, rel=0.15)
+    assert np.ptp(draws["hue"]) == pytest.approx(2 * data.HUE, rel=0.05)
+    assert np.ptp(draws["brightness"]) == pytest.approx(2 * data.BRIGHTNESS, rel=0.05)
+    assert all(0.4 < np.mean(draws[name]) < 0.6 for name in ("mirrored", "upside down"))
 
 
 def test_content_and_style_are_drawn_independently(solid):

@@ -192,12 +192,13 @@ def pairs(
         index, size = draw(k, which), sides[which]
         decoded = _decode(paths[index], plain[index])
         height, width = tf.unstack(tf.shape(decoded)[:2])
-        random = tf.random.stateless_uniform([2], tf.stack([2 * seed + which, k]))
-        top, left, side = crop_box(height, width, random, size / max(resize_size, size))
+        # One draw of them all: draws that share a seed would be one number under several names.
+        random = tf.random.stateless_uniform([7], tf.stack([2 * seed + which, k]))
+        top, left, side = crop_box(height, width, random[:2], size / max(resize_size, size))
         cut = decoded[top : top + side, left : left + side]
         image = tf.image.resize(tf.cast(cut, tf.float32) / 255, [size] * 2, antialias=True)
         if augment_styles and which == STYLE:
-            image = _augment(image, tf.stack([2 * seed + which, k]))
+            image = _augment(image, random[2:])
         return tf.ensure_shape(image, (size, size, 3))
 
     def pair(position):
@@ -241,13 +242,18 @@ def crop_box(height, width, random, share):
     return offset[0], offset[1], side
 
 
-def _augment(image, seed):
-    """Another painting of the same strokes: mirrored, brighter or darker, in other colours."""
-    image = tf.image.stateless_random_flip_left_right(image, seed)
-    image = tf.image.stateless_random_flip_up_down(image, seed + [0, 1 << 40])
-    image = tf.image.stateless_random_hue(image, HUE, seed)
-    image = tf.image.stateless_random_saturation(image, *SATURATION, seed)
-    return tf.clip_by_value(tf.image.stateless_random_brightness(image, BRIGHTNESS, seed), 0, 1)
+def _augment(image, random):
+    """Another painting of the same strokes: mirrored, brighter or darker, in other colours.
+
+    `random` has five numbers in [0, 1): of both mirrorings, hue, saturation and brightness.
+    """
+    across, down, hue, saturation, brightness = tf.unstack(random)
+    image = tf.cond(across < 0.5, lambda: image, lambda: tf.image.flip_left_right(image))
+    image = tf.cond(down < 0.5, lambda: image, lambda: tf.image.flip_up_down(image))
+    low, high = SATURATION
+    image = tf.image.adjust_hue(image, HUE * (2 * hue - 1))
+    image = tf.image.adjust_saturation(image, low + (high - low) * saturation)
+    return tf.clip_by_value(image + BRIGHTNESS * (2 * brightness - 1), 0, 1)
 
 
 def _is_plain(file: Path) -> bool:
