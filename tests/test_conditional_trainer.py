@@ -96,6 +96,17 @@ def test_grain_is_on_what_the_network_sees_and_not_on_what_it_is_held_against(
     assert grainy.model["grain"] == grainy.stylizer.arguments["grain"] == 0.2
 
 
+@pytest.mark.parametrize("trainer, kind", [(ConditionalTrainer, ConditionalConfig),
+                                           (PredictedTrainer, PredictedConfig)])  # fmt: skip
+def test_every_network_is_told_that_it_is_trained(folders, trainer, kind):
+    """Told so, reflections copy their lines, which is faster than MirrorPad."""
+    content, style, identity = batch()
+    style = style if kind is ConditionalConfig else content
+    losses = tf.function(trainer(config(folders, kind)).losses)
+    graph = losses.get_concrete_function(content, style, identity).graph
+    assert not [op.name for op in graph.get_operations() if op.type.startswith("MirrorPad")]
+
+
 def test_targets_are_the_paintings_whole(folders):
     from tf_style.images import read_image
     from tf_style.layout import fit_shorter

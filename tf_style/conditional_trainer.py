@@ -169,9 +169,9 @@ class PredictedTrainer(_TransferTrainer):
     def losses(self, content, style, identity):
         target = self.statistics(self.encoder(style, training=True))
         target = keras.tree.map_structure(ops.stop_gradient, target)
-        parameters = self.stylizer.heads(self.stylizer.encode_style(style))
+        parameters = self.stylizer.heads(self.stylizer.encode_style(style, training=True))
         given = {"content": self.grained(content), "parameters": parameters}
-        stylized = self.stylizer.network(given)
+        stylized = self.stylizer.network(given, training=True)
         return self.weigh(content, stylized, target)
 
     def pair_options(self):
