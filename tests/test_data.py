@@ -151,7 +151,8 @@ def test_every_draw_of_an_augmented_painting_is_a_number_of_its_own(tmp_path):
     across, down = (np.diff(np.log(top - low), axis=axis).mean((1, 2)) for axis in (2, 1))
     mean = style.mean((1, 2))
     draws = {
-        "left": np.abs(across), "top": np.abs(down), "mirrored": across < 0, "upside down": down < 0,
+        "left": np.abs(across), "top": np.abs(down),
+        "mirrored": across < 0, "upside down": down < 0,
         "hue": [colorsys.rgb_to_hsv(*map(float, colour))[0] for colour in mean],
         "brightness": top.mean((1, 2)),
     }  # fmt: skip
