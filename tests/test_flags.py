@@ -13,6 +13,7 @@ from tf_style.errors import UserError
 
 CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig,
            ExportConfig]  # fmt: skip
+twice = pytest.mark.filterwarnings("ignore:.* is given twice or more")
 # One value for each field, as typed and as meant; none is the default.
 TYPED = {
     str: ("a-b_c/--d=e.jpg", "a-b_c/--d=e.jpg"),
@@ -67,6 +68,7 @@ def test_defaults_are_the_dataclass(config):
     assert flags.parse(config, ["x"]) == config()
 
 
+@twice
 @pytest.mark.parametrize("config, field", FIELDS)
 def test_every_flag_in_every_spelling(config, field):
     text, value = typed(field)
@@ -87,6 +89,7 @@ def test_every_flag_in_every_spelling(config, field):
             assert getattr(flags.parse(config, ["x", *others, *words]), field.name) == value
 
 
+@twice
 @pytest.mark.parametrize(
     "words, expected",
     [
@@ -102,6 +105,7 @@ def test_booleans(words, expected):
     assert train(*words).overwrite is expected
 
 
+@twice
 def test_booleans_of_several_words():
     for word in ("--noskip_existing", "--noskip-existing", "--no-skip-existing"):
         assert stylize("--skip-existing", word).skip_existing is False
@@ -138,6 +142,7 @@ def test_a_preset_is_the_default_of_what_is_not_given(preset):
     assert gatys("--preset=paper") == GatysConfig() == gatys()
 
 
+@twice
 @pytest.mark.parametrize("words", [["--preset=jcjohnson"], []])
 def test_a_flag_wins_over_the_preset_wherever_it_stands(words):
     preset, given = ["--preset", "notebook"], ["--pooling=avg", "--history", "20"]
@@ -156,8 +161,38 @@ def test_layers_with_weights():
         gatys("--style-loss=grma")
 
 
-def test_the_last_of_two_counts():
-    assert train("--max-iter=3", "--max_iter=4").max_iter == 4
+def test_the_last_of_two_counts_and_is_named():
+    with pytest.warns(UserWarning, match="^--max-iter is given twice or more; .* counts: 4$"):
+        assert train("--max-iter=3", "--max_iter=4").max_iter == 4
+    with pytest.warns(UserWarning, match="^--content-path is given .*: b.jpg$"):
+        assert stylize("--content-path", "a.jpg", "--content-path", "b.jpg").content_path == "b.jpg"
+    with pytest.warns(UserWarning, match="^--overwrite is given .* counts: False"):
+        assert not stylize("--overwrite", "--no-overwrite").overwrite
+
+
+def test_a_pattern_that_the_shell_has_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.jpg").touch()
+    words = ["--content-path", "a.jpg", "b.jpg", "--overwrite"]
+    with pytest.raises(UserError, match=r"Unexpected argument 'b.jpg': .* in quotes, as in 'pho"):
+        stylize(*words)
+
+
+@pytest.mark.parametrize(
+    ("parse", "word", "meant"),
+    [
+        (stylize, "--image-size", "content-size"),
+        (stylize, "--content", "content-path"),
+        (stylize, "--style-image=a.jpg", "style-path"),
+        (stylize, "--out", "out-path"),
+        (gatys, "--image_size", "content-size"),
+        (train, "--content", "content-path"),
+        (train, "--style-dir", "style-path"),
+    ],
+)
+def test_a_flag_of_other_programs_hints_at_ours(parse, word, meant):
+    with pytest.raises(UserError, match=rf"did you mean --{meant}\?"):
+        parse(word)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import re
 import shutil
 import textwrap
 import typing
+import warnings
 
 from absl import flags
 
@@ -41,17 +42,21 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
     try:
         stray = values([argv[0], *(_as_absl_spells(word, spellings) for word in argv[1:])])[1:]
     except flags.UnrecognizedFlagError as error:
-        near = difflib.get_close_matches(error.flagname.replace("-", "_"), spellings, 1)
-        hint = f"; did you mean --{near[0].replace('_', '-')}? See" if near else "; see"
+        near = _near(error.flagname.replace("-", "_"), list(spellings))
+        hint = f"; did you mean --{near.replace('_', '-')}? See" if near else "; see"
         raise UserError(f"There is no flag --{error.flagname}{hint} --help.") from None
     except flags.Error as error:
         # absl names the flag and the value; of a boolean's fault it gives a tuple.
         fault = re.sub(r"\('(.*)', .*\)$", r"\1", str(error).replace("\n", " ").rstrip("."))
         raise UserError(f"{fault}; see --help.") from None
     if stray:
-        raise UserError(f"Unexpected argument {stray[0]!r}: every option is a --flag; see --help.")
+        raise UserError(f"Unexpected argument {stray[0]!r}: {_why_stray(stray[0])}; see --help.")
     names = [field.name for field in dataclasses.fields(config_class)]
     given = {name: values[name].value for name in names if values[name].present}
+    for name in given:
+        if values[name].present > 1:
+            flag, last = name.replace("_", "-"), _text(given[name])
+            warnings.warn(f"--{flag} is given twice or more; the last counts: {last}", stacklevel=2)
     # The shell leaves the ~ of `--out-path=~/out` to the program.
     paths = {k: os.path.expanduser(v) for k, v in given.items() if isinstance(v, str)}
     return from_dict(config_class, (defaults or {}) | given | paths)
@@ -141,6 +146,21 @@ def _as_absl_spells(word: str, spellings: dict[str, str]) -> str:
     name, equals, value = word.partition("=")
     flag = spellings.get(name.lstrip("-").replace("-", "_"))
     return f"--{flag}{equals}{value}" if flag and name.startswith("-") else word
+
+
+def _near(name: str, known: list[str]) -> str:
+    """The flag that an unknown one may be meant for: one typed wrong, or one with a word of it."""
+    words = {word for word in name.split("_") if len(word) > 3}
+    akin = [flag for flag in known if words & {*flag.split("_")} or flag.startswith(f"{name}_")]
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+    return next(iter(close + akin + difflib.get_close_matches(name, known, 1)), "")
+
+
+def _why_stray(word: str) -> str:
+    """What is wrong with a word that is no flag: most often the shell has read a pattern."""
+    if os.path.lexists(word):
+        return "a flag takes one name; put a pattern in quotes, as in 'photos/*.jpg'"
+    return "every option is a --flag"
 
 
 def _text(value) -> str:
