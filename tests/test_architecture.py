@@ -30,7 +30,7 @@ LEVELS = [
     # judging
     "judge evaluation",
     # journeys
-    "cli.app evaluate cli.conditional cli.train cli.gatys cli.export cli.stylize",
+    "cli.streams cli.app evaluate cli.conditional cli.train cli.gatys cli.export cli.stylize",
 ]
 PLACES = {
     module: (level, column)

@@ -307,7 +307,7 @@ def test_warnings_are_sentences(capsys):
     assert warnings.showwarning is before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt(number, capfd):
     before = signal.getsignal(number)
     with app.Interrupt("this step") as interrupt:
@@ -315,10 +315,34 @@ def test_interrupt(number, capfd):
         os.kill(os.getpid(), number)
         assert interrupt() and interrupt.signal == number
         assert capfd.readouterr().err == "stopping after this step; once more stops at once\n"
+        os.kill(os.getpid(), signal.SIGHUP)  # A terminal that closes sends several.
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGTERM if number == signal.SIGHUP else number)
             signal.sigtimedwait([], 5)
+    assert interrupt.signal == number
     assert signal.getsignal(number) is before
+
+
+def test_interrupt_leaves_nohup_its_way():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with app.Interrupt("this step") as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_interrupt_when_the_reader_has_had_it_too(dead_pipe):
+    kept = os.dup(2)
+    os.dup2(dead_pipe.fileno(), 2)
+    try:
+        with app.Interrupt("this step") as interrupt:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert interrupt()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def test_interrupt_in_another_thread_leaves_the_signals_alone():
@@ -365,6 +389,55 @@ def test_console_scripts_resolve(capsys):
         module, function = target.split(":")
         assert getattr(importlib.import_module(module), function)([name, "--help"]) == 0
     assert "Exit codes" in capsys.readouterr().out
+
+
+# -- readers that are gone -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dead_pipe():
+    """A stream whose reader is gone, with something in its buffer at the end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream:
+        yield stream
+        stream.flush()  # As the interpreter does, where a fault would be the exit code.
+
+
+@pytest.fixture
+def full_disk():
+    with open("/dev/full", "w") as stream:
+        yield stream
+        stream.flush()
+
+
+@pytest.mark.parametrize("name", ["dead_pipe", "full_disk"])
+def test_the_work_goes_on_when_nobody_reads(name, request, monkeypatch, folders, tiny):
+    stream = request.getfixturevalue(name)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert stylize.main(["stylize.py", *paths(folders, tiny)]) == 0
+    assert len(names(folders / "out")) == 4
+    assert stylize.main(["stylize.py", *paths(folders, tiny)]) == app.USER_ERROR
+    assert stylize.main(["stylize.py", "--help"]) == 0
+    assert stylize.main(["stylize.py", "--method=none"]) == app.USER_ERROR
+    assert sys.stderr is stream and sys.stdout is stream
+
+
+def test_closed_streams_are_given_to_no_file(tmp_path):
+    code = (
+        "import sys; from tf_style.cli import app; from tf_style.config import StylizeConfig\n"
+        "def main(config):\n"
+        "    with open(sys.argv[1], 'w') as file:\n"
+        "        app.os.write(2, b'told'); app.os.write(1, b'told'); app._say('x', 'told', 0)\n"
+        "        file.write('result')\n"
+        "    return 7\n"
+        "raise SystemExit(app.run(StylizeConfig, main, '', ['x']))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "result")]
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    assert subprocess.run(shell, cwd=ROOT, env=environment(), timeout=60).returncode == 7
+    assert (tmp_path / "result").read_text() == "result"
 
 
 # -- in a process of their own ---------------------------------------------------------------------

@@ -220,6 +220,8 @@ def test_every_moment_has_a_checkpoint_that_stylises(options):
         if record.losses:
             picture = np.random.default_rng(0).random((20, 21, 3), "float32")
             assert load(options["checkpoint"], "float32")(picture, picture).shape == (20, 21, 3)
+            # A step's state is there before the step is told of.
+            assert checkpoint.newest_step(options["checkpoint"]) == {1: 0, 2: 2, 3: 3}[record.step]
             seen += 1
     assert seen == 3
 

@@ -9,7 +9,7 @@ photo in its own style PSNR and SSIM. Into --out-path go every picture, evaluati
 evaluation.md and a contact sheet. The same command again goes on after Ctrl-C.
 
 Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not finite, 4 out of memory,
-130 or 143 stopped by a signal.
+129, 130 or 143 stopped by a signal.
 """
 
 import sys

@@ -306,6 +306,8 @@ class _Run:
             if saves or previews or step % c.log_iter == 0:
                 means, done, waited = self._read(waiting, step)
                 passed = time.monotonic() - since
+                if saves:
+                    self._save(step)  # Before anything is told: who listens may be gone.
                 rate = float(self.trainer.optimizer.learning_rate)
                 told = {"learning_rate": rate, "input_share": waited / passed}
                 write_scalars(writer, step, means | told)
@@ -313,8 +315,6 @@ class _Run:
                 yield Progress(
                     step, c.max_iter, means, seconds, c.batch_size / seconds, waited / passed, rate
                 )
-                if saves:
-                    self._save(step)
                 if previews and self.writes:
                     for note in self.previews.look(writer, step):
                         yield Progress(step, c.max_iter, {}, note=note)

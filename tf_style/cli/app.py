@@ -1,5 +1,6 @@
 """What both scripts share: one sentence for a fault, an exit code, a progress bar."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import warnings
 from collections.abc import Callable
 
 from tf_style import flags
+from tf_style.cli.streams import forgiving_streams
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
 OK, SOME_FAILED, USER_ERROR, NON_FINITE, NO_MEMORY, WORKER_LOST = 0, 1, 2, 3, 4, 5
 
 
+@forgiving_streams()
 def run(
     config_class: type,
     main: Callable[..., int],
@@ -74,6 +77,7 @@ def run(
         raise
 
 
+@forgiving_streams()
 def by_method(argv: list[str] | None, mains: dict[str, Callable[[list[str]], int]]) -> int:
     """Run what `--method` names, with flags of its own, and return its exit code.
 
@@ -146,7 +150,8 @@ def import_tensorflow() -> None:
             tensorflow.config.list_physical_devices()
         except BaseException:
             aside.seek(0)
-            os.write(kept, aside.read())
+            with contextlib.suppress(OSError):
+                os.write(kept, aside.read())
             raise
         finally:
             os.dup2(kept, 2)
@@ -154,9 +159,10 @@ def import_tensorflow() -> None:
 
 
 class Interrupt:
-    """Ctrl-C and SIGTERM as a question: the work asks, finishes its step and saves.
+    """Ctrl-C, SIGTERM and SIGHUP as a question: the work asks, finishes its step and saves.
 
-    A second signal interrupts at once.
+    A second Ctrl-C or SIGTERM interrupts at once. A terminal that is closed may send SIGHUP twice;
+    where it is ignored, as under `nohup`, it stays so.
 
     Args:
         step: What is finished first, for the sentence.
@@ -174,8 +180,9 @@ class Interrupt:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self.before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_):
@@ -184,10 +191,13 @@ class Interrupt:
 
     def _on_signal(self, number, frame):
         if self.signal:
-            raise KeyboardInterrupt
+            if number != signal.SIGHUP:
+                raise KeyboardInterrupt
+            return
         self.signal = number
-        # Not by `print`, which may be at work just now.
-        os.write(2, f"stopping after {self.step}; once more stops at once\n".encode())
+        # Not by `print`, which may be at work just now. The reader may have had the signal too.
+        with contextlib.suppress(OSError):
+            os.write(2, f"stopping after {self.step}; once more stops at once\n".encode())
 
     def __call__(self) -> bool:
         """Whether a signal has come."""

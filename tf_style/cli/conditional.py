@@ -11,10 +11,10 @@ By --method conditional every painting is a style that is picked by its name, or
 trained model, with the options that it was trained by. By --method predicted a second network
 reads the style from any picture (Ghiasi et al. 2017).
 
-Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them
-by `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C and
-SIGTERM save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not
-finite, 4 out of memory, 5 another worker was lost, 130 or 143 stopped by a signal, saved.
+Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them by
+`tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C, SIGTERM and
+SIGHUP save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not finite,
+4 out of memory, 5 another worker was lost, 129, 130 or 143 stopped by a signal, saved.
 """
 
 import dataclasses

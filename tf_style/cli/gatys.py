@@ -13,7 +13,7 @@ needs no network. Results are named <content>_stylized_<style>.<format>; beside 
 
 Ctrl-C writes the best picture so far, and --resume goes on. Exit codes: 0 all done, 1 some pictures
 could not be used (each is named) and the rest is done, 2 a mistake that you can mend, 3 the numbers
-are not finite, 4 out of memory, 130 or 143 stopped by a signal.
+are not finite, 4 out of memory, 129, 130 or 143 stopped by a signal.
 """
 
 import sys

@@ -14,7 +14,7 @@ Needs no network: a trained model comes with the package. Results are named
 <content>_stylized_<style>.<format>; none is overwritten unless you say so. Ctrl-C ends it after the
 current picture. Exit codes: 0 all done, 1 some pictures could not be used (each is named) and the
 rest is done, 2 a mistake that you can mend, nothing written, 3 the numbers are not finite, nothing
-written, 4 out of memory, 130 or 143 stopped by a signal.
+written, 4 out of memory, 129, 130 or 143 stopped by a signal.
 """
 
 import sys
