@@ -18,6 +18,8 @@ import tensorflow as tf
 from conftest import ROOT, environment, picture
 from PIL import Image
 
+import tf_style
+from tf_style import evaluate
 from tf_style.cli import app, stylize, train
 from tf_style.cli import conditional as conditional_cli
 from tf_style.config import StylizeConfig, TrainConfig
@@ -261,6 +263,35 @@ def test_help(door, word, capsys):
     for code in (app.USER_ERROR, app.NON_FINITE, app.NO_MEMORY, 130, 143):
         assert re.search(rf"\b{code}\b", module.__doc__)
     assert f"python {door} " in out
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        (stylize.main, []),
+        (stylize.main, ["--method=gatys"]),
+        (stylize.main, ["--export-path=x"]),
+        (train.main, []),
+        (train.main, ["--method=conditional"]),
+        (train.main, ["--method=predicted"]),
+        (evaluate.main, []),
+    ],
+)
+def test_version(main, words, capsys):
+    assert main(["x.py", *words, "--version"]) == 0
+    assert capsys.readouterr() == (f"tf_style {tf_style.__version__}\n", "")
+
+
+def test_help_shows_the_values_of_a_preset(capsys):
+    words = ["x.py", "--method=gatys", "--help"]
+    assert stylize.main(words) == 0
+    plain = capsys.readouterr().out
+    assert "--init  (default: empty)" in plain and "--preset  (default: paper)" in plain
+    assert stylize.main([*words, "--preset=notebook"]) == 0
+    shown = capsys.readouterr().out
+    for line in ("--init  (default: content)", "--history  (default: 100)",
+                 "--preset  (default: notebook)", "--max-evaluations  (default: 500)"):  # fmt: skip
+        assert line in shown
 
 
 @pytest.mark.parametrize(

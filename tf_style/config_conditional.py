@@ -69,8 +69,9 @@ class ConditionalConfig(Options):
         "adain (`train.py --help` has its flags).", choices=("conditional",), group=MODEL,
     )  # fmt: skip
     preset: str = option(
-        "dumoulin", "Settings to start from; other flags win over it. johnson: one style, as in "
-        "Johnson et al. 2016.", choices=("dumoulin", "johnson"), group=MODEL,
+        "dumoulin", "Settings to start from; other flags win over it; with --help they are shown. "
+        "johnson: one style, as in Johnson et al. 2016.", choices=("dumoulin", "johnson"),
+        group=MODEL,
     )  # fmt: skip
     contract: tuple[int, ...] = option(
         (32, 64, 128), "Channels of the first three convolutions; the residual blocks have the "

@@ -87,8 +87,9 @@ class GatysConfig(Options):
     max_pixels: int = same(StylizeConfig, "max_pixels")
 
     preset: str = option(
-        "paper", "Settings to start from; other flags win over it. notebook: the authors' "
-        "published notebook; jcjohnson: the most used implementation.", choices=tuple(PRESETS),
+        "paper", "Settings to start from; other flags win over it; with --help they are shown. "
+        "notebook: the authors' published notebook; jcjohnson: the most used implementation.",
+        choices=tuple(PRESETS),
         group=RECIPE,
     )  # fmt: skip
     content_weight: float = option(

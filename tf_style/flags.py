@@ -62,13 +62,16 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
     return from_dict(config_class, (defaults or {}) | given | paths)
 
 
-def help_text(config_class: type, doc: str) -> str:
+def help_text(config_class: type, doc: str, preset: str = "") -> str:
     """What `--help` prints: the program's docstring, then every flag by its group.
 
     Args:
         config_class: The dataclass whose fields are the flags.
         doc: What the program is for, with examples.
+        preset: Name of the preset whose values are shown as the defaults.
     """
+    presets = config_class.presets
+    defaults = presets[preset] | {"preset": preset} if preset in presets else {}
     width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 100))
     lines, group = [doc.strip()], None
     for field in by_group(config_class):
@@ -80,12 +83,14 @@ def help_text(config_class: type, doc: str) -> str:
         if field.type is bool:
             lines.append(f"  --{name}")
         else:
-            default = _text(field.default) or ("none" if field.default == () else "empty")
+            default = defaults.get(field.name, field.default)
+            default = _text(default) or ("none" if default == () else "empty")
             lines.append(f"  --{name}  (default: {default})")
         choices = about["choices"]
         known = f" One of: {', '.join(choices)}." if choices and len(choices) > 1 else ""
         lines += textwrap.wrap(about["help"] + known, width - 8, initial_indent=" " * 8,
                                subsequent_indent=" " * 8, break_on_hyphens=False)  # fmt: skip
+    lines += ["", "Other:", "  --version", "        Print the version."]
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable
 
-from tf_style import flags
+from tf_style import __version__, flags
 from tf_style.cli.streams import forgiving_streams
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 
@@ -52,7 +52,10 @@ def run(
     argv = sys.argv if argv is None else argv
     program = os.path.basename(argv[0])
     if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
-        print(flags.help_text(config_class, doc), end="")
+        print(flags.help_text(config_class, doc, value_of("preset", argv)), end="")
+        return OK
+    if "--version" in argv[1:]:
+        print(f"tf_style {__version__}")
         return OK
     try:
         with warnings.catch_warnings():
