@@ -1,13 +1,17 @@
+import contextlib
+import os
+
 import pytest
 
 from tf_style import listing
 from tf_style.errors import UserError
+from tf_style.images import read_image
 
 
 @pytest.fixture
 def tree(tmp_path):
     names = ["b.PNG", "a.jpg", "notes.txt", ".hidden.jpg", "sub/c.webp", "sub/deep/d.jpeg"]
-    for name in [*names, ".git/e.jpg", "sub/.cache/f.jpg", "x[1].jpg", "odd"]:
+    for name in [*names, ".git/e.jpg", "sub/.cache/f.jpg", "x[1].jpg"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
@@ -27,7 +31,6 @@ def tree(tmp_path):
         ("**/*.jpeg", ["sub/deep/d.jpeg"]),
         ("s*/*.webp", ["sub/c.webp"]),
         ("x[1].jpg", ["x[1].jpg"]),
-        ("odd", ["odd"]),
         ("notes.txt", ["notes.txt"]),
         (".hidden.jpg", [".hidden.jpg"]),
         (".git", [".git/e.jpg"]),
@@ -64,8 +67,77 @@ def test_list_images_follows_links_once(tree):
         ("empty", r"empty` holds no images. Accepted suffixes: bmp, .*jpeg, jpg"),
         ("*.txt", r"\*\.txt` holds no images. Accepted suffixes"),
         ("zz*", r"zz\*` holds no images"),
+        ("x[1]/*.jpg", r"x\[1\]/\*.jpg` holds no images"),
     ],
 )
 def test_list_images_finds_nothing(tree, pattern, message):
     with pytest.raises(UserError, match=message):
         listing.list_images(tree / pattern)
+
+
+def test_an_empty_name_is_not_the_folder_one_is_in(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    with pytest.raises(UserError, match="An empty name holds no images. Give a file, a folder"):
+        listing.list_images("")
+
+
+@pytest.mark.parametrize("pattern", ["*.jpg", "**/*.jpg", "[b]*", "?.jpg"])
+def test_a_glob_in_a_folder_whose_name_looks_like_one(tmp_path, pattern):
+    file = tmp_path / "pics [2020]" / "a*" / "b.jpg"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert listing.list_images(file.parent / pattern) == [file]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["IMG_2.HEIC"], "1 file is left out, such as IMG_2.HEIC. Accepted suffixes: bmp"),
+        (["IMG_3.cr2", "IMG_2", "sub/y.jxl"], "3 files are left out, such as IMG_2. Accepted"),
+    ],
+)
+def test_what_may_be_a_picture_is_not_left_out_in_silence(tmp_path, names, told):
+    (tmp_path / "sub").mkdir()
+    for name in [*names, "notes.txt", ".hidden"]:
+        (tmp_path / name).touch()
+    for path in (tmp_path, tmp_path / "**"):
+        with pytest.raises(UserError, match=f"holds no images. {told}"):
+            listing.list_images(path)
+    (tmp_path / "a.jpg").touch()
+    for path in (tmp_path, tmp_path / "**"):
+        with pytest.warns(UserWarning, match=f"`: {told}"):
+            assert listing.list_images(path) == [tmp_path / "a.jpg"]
+    # Given by name, the content decides.
+    assert listing.list_images(tmp_path / names[0]) == [tmp_path / names[0]]
+
+
+@contextlib.contextmanager
+def as_somebody():
+    """Who may not read everything."""
+    user = os.geteuid()
+    os.seteuid(user or 12345)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_folder_below_that_cannot_be_read_is_left_out(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    tree.chmod(0o755)
+    (tree / "sub").chmod(0)
+    with as_somebody():
+        with pytest.warns(UserWarning, match="`./sub` cannot be read: Perm.*; it is left out"):
+            found = listing.list_images(".")
+        assert [str(path) for path in found] == ["a.jpg", "b.PNG", "x[1].jpg"]
+        with pytest.raises(UserError, match="The folder `sub` cannot be read: Permission denied.$"):
+            listing.list_images("sub")
+    (tree / "sub").chmod(0o700)
+
+
+def test_a_pipe_is_called_one(tmp_path):
+    pipe = tmp_path / "a.jpg"
+    os.mkfifo(pipe)
+    for read in (listing.list_images, read_image):
+        with pytest.raises(UserError, match="a.jpg` is no file but a pipe or a device. Save"):
+            read(pipe)

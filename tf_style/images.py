@@ -27,6 +27,7 @@ __all__ = [
     "probe",
     "read_image",
     "read_pixels",
+    "refuse_stream",
     "verify",
 ]
 
@@ -252,6 +253,8 @@ def _header(
     is_file = hasattr(source, "read")
     name = str(getattr(source, "name", "<bytes>") if is_file else os.fspath(source))
     try:
+        if not is_file:
+            refuse_stream(source)
         with contextlib.nullcontext(source) if is_file else open(source, "rb") as file:
             image = _identify(file, name)
             width, height = image.size
@@ -274,6 +277,25 @@ def _header(
             f"`{name}` is truncated or damaged ({error or type(error).__name__}). "
             "Fetch or export it again."
         ) from error
+
+
+def refuse_stream(path: str | os.PathLike) -> None:
+    """Refuse a pipe or a device: a picture is read twice, first its header.
+
+    Raises:
+        UserError: It is one.
+
+    Example:
+        >>> refuse_stream(os.devnull)
+        Traceback (most recent call last):
+        tf_style.errors.UserError: `/dev/null` is no file but a pipe or a device. Save the picture
+        as a file first.
+    """
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise UserError(
+            f"`{os.fspath(path)}` is no file but a pipe or a device. Save the picture as a file "
+            "first."
+        )
 
 
 def _identify(file: BinaryIO, name: str) -> Image.Image:

@@ -2,12 +2,14 @@
 
 import glob
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import features
 
 from tf_style.errors import UserError
+from tf_style.images import refuse_stream
 
 __all__ = ["SUFFIXES", "list_images"]
 
@@ -16,6 +18,10 @@ SUFFIXES = ("bmp", "gif", "jfif", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "ti
     ("avif",) if features.check("avif") else ()
 )
 
+# Pictures that cannot be read, and what may be one: passed over, but not in silence.
+OTHERS = ("", "arw", "avif", "cr2", "cr3", "dng", "exr", "heic", "heif", "hif", "jp2", "jxl", "nef",
+          "orf", "psd", "raf", "rw2", "svg", "tga")  # fmt: skip
+
 
 def list_images(path: str | os.PathLike) -> list[Path]:
     """The image files that a name stands for: a file, a folder or a glob.
@@ -23,7 +29,8 @@ def list_images(path: str | os.PathLike) -> list[Path]:
     A folder is searched with all below it for files with one of `SUFFIXES`, in any case. Hidden
     files and folders are skipped; symbolic links are followed, each folder once, but not by a
     glob's `**`. A file given by name is taken whatever its suffix, and a name that exists is
-    never read as a glob.
+    never read as a glob. Photos of other formats, files without a suffix and folders below that
+    cannot be read are left out, with a warning.
 
     Args:
         path: A file, a folder, or a pattern with `*`, `?`, `[...]` or `**`.
@@ -44,23 +51,37 @@ def list_images(path: str | os.PathLike) -> list[Path]:
         ['a.png']
     """
     name, path = os.fspath(path), Path(path)
+    if not name:
+        raise UserError("An empty name holds no images. Give a file, a folder or a glob in quotes.")
     if os.path.isdir(path):
-        found = _walk(path)
+        found = set(_walk(path))
     elif os.path.lexists(path):
+        refuse_stream(path)
         return [path]
     elif glob.has_magic(name):
-        found = _glob(path)
+        found = set(_glob(path))
     else:
         raise UserError(f"`{name}` does not exist. Give a file, a folder or a glob in quotes.")
-    images = sorted({file for file in found if file.suffix[1:].lower() in SUFFIXES})
+    images = sorted(file for file in found if file.suffix[1:].lower() in SUFFIXES)
+    others = sorted(file for file in found - {*images} if file.suffix[1:].lower() in OTHERS)
+    accepted = f"Accepted suffixes: {', '.join(SUFFIXES)}."
+    if others:
+        count = "1 file is" if len(others) == 1 else f"{len(others)} files are"
+        accepted = f"{count} left out, such as {others[0].name}. {accepted}"
     if not images:
-        raise UserError(f"`{name}` holds no images. Accepted suffixes: {', '.join(SUFFIXES)}.")
+        raise UserError(f"`{name}` holds no images. {accepted}")
+    if others:
+        # Here, not at the caller's line: once, however many of them ask.
+        warnings.warn(f"`{name}`: {accepted}", stacklevel=1)
     return images
 
 
 def _walk(folder: Path) -> Iterator[Path]:
     def unreadable(error: OSError):
-        raise UserError(f"The folder `{error.filename}` cannot be read: {error.strerror}.")
+        sentence = f"The folder `{error.filename}` cannot be read: {error.strerror}"
+        if Path(error.filename) == folder:
+            raise UserError(f"{sentence}.")
+        warnings.warn(f"{sentence}; it is left out.", stacklevel=1)
 
     seen = set()
     for root, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
@@ -76,7 +97,9 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _glob(pattern: Path) -> Iterator[Path]:
-    depth = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    # A folder that is there is no pattern, whatever its name looks like.
+    depth = next(i for i in range(len(pattern.parts))
+                 if not os.path.lexists(Path(*pattern.parts[: i + 1])))  # fmt: skip
     base, parts = Path(*pattern.parts[:depth]), list(pattern.parts[depth:])
     if parts[-1] == "**":
         parts.append("*")
