@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 
 from tf_style.images import read_image
-from tf_style.layout import center_crop, fit_shorter
+from tf_style.layout import fit_square
 
 
 def parser_of(name: str, doc: str) -> argparse.ArgumentParser:
@@ -18,5 +18,5 @@ def parser_of(name: str, doc: str) -> argparse.ArgumentParser:
 
 
 def square(path: str, size: int) -> np.ndarray:
-    """The middle of a picture, as training cuts it."""
-    return center_crop(fit_shorter(read_image(path), size, enlarge=True), size)
+    """The middle of a picture, as an evaluation cuts it."""
+    return fit_square(read_image(path), size)

@@ -86,7 +86,7 @@ def main() -> None:
         step = int(row.rpartition(" ")[2]) if row.startswith("SciPy") else 0
         if step % 5 == 0:
             print(f"| {row} | {' | '.join(f'{values[key]:.3f}' for key in STYLE)} |")
-    for model in (Path(name).name for name in config.checkpoint):
+    for model in config.models():
         for key in STYLE:
             losses = [means[f"SciPy, {n}"][key] for n in range(1, options.limit + 1)]
             as_good = [n for n, x in enumerate(losses, 1) if x <= means[model][key]]

@@ -1,5 +1,7 @@
 """Every option of evaluating stylizers: default, help, source of its number."""
 
+import os
+import re
 from dataclasses import dataclass
 
 from tf_style.config import INPUT, OUTPUT, StylizeConfig, TrainConfig
@@ -9,6 +11,9 @@ from tf_style.options import Options, option, same
 __all__ = ["EvaluateConfig"]
 
 JUDGES = "judges"
+
+# Rows that are no models: a model of such a name gets another.
+TAKEN = r"photo|recoloured|gatys( \d+)?"
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,28 @@ class EvaluateConfig(Options):
 
     out_path: str = option(
         "evaluation", "Folder for the pictures, evaluation.json, evaluation.md and sheet.jpg; the "
-        "same command again goes on with what is there.", group=OUTPUT,
+        "same command again goes on with what is there, and judges anew what has changed: a "
+        "model's weights, a picture.", group=OUTPUT,
     )  # fmt: skip
-    overwrite: bool = option(False, "Begin anew in a folder of another evaluation.", group=OUTPUT)
+    overwrite: bool = option(False, "Begin anew in a folder that has an evaluation.", group=OUTPUT)
 
     def __post_init__(self):
         super().__post_init__()
-        names = [name.rstrip("/").rpartition("/")[2] for name in self.checkpoint]
-        if not names or len(set(names)) < len(names):
+        if not self.checkpoint or len(self.models()) < len(self.checkpoint):
             raise UserError(
                 "`checkpoint` must be one or more, whose last names differ. Received: "
                 f"{','.join(self.checkpoint) or 'none'}"
             )
+
+    def models(self) -> dict[str, str]:
+        """What is judged, by the name of its row: the last of its path.
+
+        Example:
+            >>> EvaluateConfig(checkpoint=("runs/a/", "photo")).models()
+            {'a': 'runs/a/', 'photo (model)': 'photo'}
+        """
+        last = {name: os.path.basename(os.path.abspath(name)) for name in self.checkpoint}
+        return {
+            f"{row} (model)" if re.fullmatch(TAKEN, row) else row: name
+            for name, row in last.items()
+        }

@@ -3,13 +3,16 @@
 As figure 4 of the AdaIN paper: content and style loss of the same pairs, by each method. What a
 change of colours alone does to the losses is shown by the photo with the painting's colours. Every
 picture and its numbers are written as soon as they are there, so that an evaluation goes on where
-it was stopped.
+it was stopped. Numbers are kept with the digests of what they were made of: model, judge, photo and
+painting.
 
 Reference: https://arxiv.org/abs/1703.06868, section 7.1
 """
 
 import dataclasses
+import filecmp
 import functools
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,13 +28,13 @@ from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
 from tf_style.gatys import gatys
 from tf_style.images import read_image
-from tf_style.inference import load
+from tf_style.inference import directory_of, load
 from tf_style.judge import Judge
-from tf_style.layout import center_crop, fit_shorter, grid
+from tf_style.layout import fit_square, grid
 from tf_style.listing import list_images
 from tf_style.ops import match_color
 from tf_style.outputs import short_names
-from tf_style.weights import write_atomically
+from tf_style.weights import sha256, write_atomically
 from tf_style.writing import write_image
 
 __all__ = ["Judged", "Pair", "evaluate", "every_pair", "summary"]
@@ -44,6 +47,9 @@ SHEET = 12
 
 # What may differ between a run and the one that goes on with it.
 FREE = {"out_path", "overwrite"}
+
+# Of checkpoints and SavedModels, the files that a model is read from.
+MODEL_FILES = ("config.json", "stylizer.npz", "saved_model.pb", "variables/*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +70,10 @@ class Judged:
 
 
 class Pair(NamedTuple):
-    """A photo and a painting, by their files; `style` is what the painting is called."""
+    """A photo and a painting, by their files; `style` is what the painting is called.
+
+    `name` is `photo/painting`: no file has a slash in its name, so that no two pairs have one name.
+    """
 
     name: str
     photo: Path
@@ -96,13 +105,17 @@ def evaluate(
         ...         content_path=f"{CALIBRATION}/moose.jpg", style_path=f"{CALIBRATION}/rocket.jpg",
         ...         out_path=folder, gatys_evaluations=(), size=64)
         ...     [record.name for record in evaluate(config)]
-        ['moose_rocket photo', 'moose_rocket recoloured', 'moose_rocket adain', '']
+        ['moose/rocket photo', 'moose/rocket recoloured', 'moose/rocket adain', '']
     """
     for name in ("content_path", "style_path"):
         if not getattr(config, name):
             raise UserError(f"`{name}` is needed: a folder of pictures.")
-    models = {Path(name).name: _stylizer(name, config.precision) for name in config.checkpoint}
-    pairs, chosen = _pairs(config, models)
+    # Before the weights are read: what changes in between is found the next time.
+    digests = {row: _digest_of_model(name) for row, name in config.models().items()}
+    models = {row: _stylizer(name, config.precision) for row, name in config.models().items()}
+    pairs, chosen, note = _pairs(config, models)
+    if note:
+        yield Judged(0, 0, note=note)
     folder = Path(config.out_path)
     _open(folder, config)
     judge = Judge(config)
@@ -112,6 +125,7 @@ def evaluate(
     }
     for name, model in models.items():
         methods[name] = functools.partial(_by_model, model)
+    digest_of = functools.cache(sha256)
     rows = {name: (name,) for name in (PHOTO, RECOLOURED, *models)}
     if config.gatys_evaluations:
         rows["gatys"] = tuple(f"gatys {n}" for n in sorted(config.gatys_evaluations))
@@ -122,23 +136,32 @@ def evaluate(
     for done, (pair, method) in enumerate(work, 1):
         if should_stop():
             return
-        file = folder / "pairs" / f"{pair.name}_{method}.json"
-        if not file.exists():
+        file = folder / "pairs" / pair.name / f"{method}.json"
+        made_of = {
+            "model": digests.get(method),
+            "judge": judge.digest,
+            "photo": digest_of(pair.photo),
+            "painting": digest_of(pair.painting),
+        }
+        kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        if kept.get("made_of") != made_of:
             photo, painting = (_square(path, config.size) for path in (pair.photo, pair.painting))
             found = {}
             images = methods[method](pair, photo, painting)
             for row, image in zip(rows[method], images, strict=True):
-                write_image(folder / "pictures" / f"{pair.name}_{row}.png", image, overwrite=True)
+                write_image(_picture(folder, pair, row), image, overwrite=True)
                 found[row] = judge(image, photo, painting) | _faults(image)
+            kept = {"made_of": made_of, "rows": found}
             # The numbers after the pictures: what has numbers is whole.
-            write_atomically(file, json.dumps(found).encode())
-        for row, losses in json.loads(file.read_text("utf-8")).items():
-            records.setdefault(pair.name, {})[row] = losses
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, json.dumps(kept).encode())
+        records.setdefault(pair.name, {}).update(kept["rows"])
         yield Judged(done, len(work), f"{pair.name} {method}")
     rebuilt = {name: _reconstruction(f, pairs, config) for name, f in models.items()}
     found = {
         "config": dataclasses.asdict(config),
         "encoder_sha256": judge.digest,
+        "models_sha256": digests,
         "summary": summary(records),
         "reconstruction": {name: value for name, value in rebuilt.items() if value},
         "pairs": records,
@@ -157,10 +180,14 @@ def summary(records: dict[str, dict[str, dict]]) -> dict[str, dict[str, float]]:
 
         style = mean over pairs{ mean over layers{ loss_l(x) / loss_l(photo) } }
 
-    so that no layer counts by its scale. 1 is the photo, 0 the painting's statistics.
+    so that no layer counts by its scale. 1 is the photo, 0 the painting's statistics. A pair whose
+    photo has the painting's statistics already is no measure and not counted.
 
     Args:
         records: {pair: {row: losses}}; every pair has the row `photo`.
+
+    Raises:
+        UserError: No pair is a measure.
 
     Example:
         >>> losses = lambda x: {"content": 1 - x, "moments": {"a": x}, "gram": {"a": x * x},
@@ -168,6 +195,15 @@ def summary(records: dict[str, dict[str, dict]]) -> dict[str, dict[str, float]]:
         >>> summary({"pair": {"photo": losses(1.0), "net": losses(0.5)}})["net"]["gram"]
         0.25
     """
+    records = {
+        name: pair for name, pair in records.items()
+        if all(value > 0 for key in STYLE for value in pair[PHOTO][key].values())
+    }  # fmt: skip
+    if not records:
+        raise UserError(
+            "No pair can be judged: every photo has its painting's colours and texture already. "
+            "Give other pictures."
+        )
     names = dict.fromkeys(row for pair in records.values() for row in pair)
     found = {}
     for name in names:
@@ -188,6 +224,14 @@ def summary(records: dict[str, dict[str, dict]]) -> dict[str, dict[str, float]]:
             )
         found[name]["pairs"] = len(of_row)
     return found
+
+
+def _digest_of_model(name):
+    """Of all files that a model is read from."""
+    saved_model = (Path(name) / "saved_model.pb").exists()
+    folder = Path(name) if saved_model else directory_of(name)
+    files = [file for pattern in MODEL_FILES for file in sorted(folder.glob(pattern))]
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
 
 def _stylizer(name, precision):
@@ -219,21 +263,28 @@ def every_pair(config: EvaluateConfig) -> list[Pair]:
         >>> moose, rocket = (f"{CALIBRATION}/{name}.jpg" for name in ("moose", "rocket"))
         >>> config = EvaluateConfig(content_path=moose, style_path=rocket)
         >>> [pair.name for pair in every_pair(config)]
-        ['moose_rocket']
+        ['moose/rocket']
     """
     photos, paintings = (
         short_names(list_images(path)) for path in (config.content_path, config.style_path)
     )
     return [
-        Pair(f"{photo}_{painting}", photo_path, path, painting)
+        Pair(f"{photo}/{painting}", photo_path, path, painting)
         for photo_path, photo in photos.items()
         for path, painting in paintings.items()
     ]
 
 
 def _pairs(config, models):
-    """The pairs that are judged, and those of them that Gatys' method is run on."""
-    pairs = every_pair(config)
+    """The pairs that are judged, those of them that Gatys' method is run on, and a sentence."""
+    every = every_pair(config)
+    pairs = [pair for pair in every if not filecmp.cmp(pair.photo, pair.painting, shallow=False)]
+    alike = len(every) - len(pairs)
+    if not pairs:
+        raise UserError(
+            f"Every photo of --content-path {config.content_path} is its own painting: give other "
+            "pictures to --style-path."
+        )
     for name, model in models.items():
         if model.styles:
             pairs = [pair for pair in pairs if pair.style in model.styles]
@@ -244,28 +295,34 @@ def _pairs(config, models):
     if config.pairs and config.pairs < len(pairs):
         pairs = [pairs[i] for i in sorted(rng.choice(len(pairs), config.pairs, replace=False))]
     count = min(config.gatys_pairs or len(pairs), len(pairs))
-    return pairs, {pairs[i * len(pairs) // count] for i in range(count)}
+    note = f"{alike} of {len(every)} pairs left out: the photo is the painting" if alike else ""
+    return pairs, {pairs[i * len(pairs) // count] for i in range(count)}, note
 
 
 def _open(folder, config):
     """Make the folder, or go on with it if it is of the same evaluation."""
-    file = folder / "config.json"
+    # A name of its own: a folder with a config.json is a model, which --overwrite must not touch.
+    file = folder / "options.json"
     about = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
     about = json.dumps(about, indent=1)
-    if file.exists() and file.read_text("utf-8") != about:
-        if not config.overwrite:
-            raise UserError(
-                f"{folder} has an evaluation with other options: give another --out-path, or "
-                "--overwrite to begin anew."
-            )
+    if file.exists() and config.overwrite:
         for name in ("pairs", "pictures"):
             shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "pairs").mkdir(parents=True, exist_ok=True)
+    elif file.exists() and file.read_text("utf-8") != about:
+        raise UserError(
+            f"{folder} has an evaluation with other options: give another --out-path, or "
+            "--overwrite to begin anew."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(file, about.encode())
 
 
+def _picture(folder, pair, row):
+    return folder / "pictures" / pair.name / f"{row}.png"
+
+
 def _square(path, size):
-    return center_crop(fit_shorter(read_image(path), size, enlarge=True), size)
+    return fit_square(read_image(path), size)
 
 
 def _by_model(model, pair, photo, painting):
@@ -335,7 +392,7 @@ def _draw(folder, pairs, config, columns):
     count = min(SHEET, len(pairs))
     rows = []
     for pair in (pairs[i * len(pairs) // count] for i in range(count)):
-        files = [folder / "pictures" / f"{pair.name}_{name}.png" for name in columns[1:]]
+        files = [_picture(folder, pair, name) for name in columns[1:]]
         made = [read_image(file) if file.exists() else None for file in files]
         rows.append([_square(path, config.size) for path in (pair.photo, pair.painting)] + made)
     write_image(folder / "sheet.jpg", grid(rows), overwrite=True)

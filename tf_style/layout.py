@@ -19,6 +19,7 @@ __all__ = [
     "contact_sheet",
     "fit_longer",
     "fit_shorter",
+    "fit_square",
     "grid",
     "resize",
     "resize_mask",
@@ -196,6 +197,25 @@ def center_crop(image: np.ndarray, size: int = 0) -> np.ndarray:
         raise UserError(f"No square of side {size} can be cut from a picture of {width}x{height}.")
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side].copy()
+
+
+def fit_square(image: np.ndarray, size: int) -> np.ndarray:
+    """The largest square of the middle, enlarged or shrunk to `size` pixels.
+
+    Cut first: a thin picture that was scaled first might not fit into memory.
+
+    Args:
+        image: Image `(h, w, 3)`.
+        size: The square's side in pixels.
+
+    Returns:
+        Image `(size, size, 3)`.
+
+    Example:
+        >>> fit_square(np.ones((2, 6000, 3), np.float32), 64).shape
+        (64, 64, 3)
+    """
+    return resize(center_crop(image), size, size)
 
 
 def grid(rows: Sequence[Sequence[np.ndarray | None]], pad: int = 4) -> np.ndarray:
