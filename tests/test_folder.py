@@ -336,12 +336,23 @@ def test_a_bad_file_is_named_and_the_rest_done(
     assert all(f"{bad}`" in fault and sentence in fault for _, fault in faults)
 
 
-def test_a_result_that_cannot_be_written_is_named(folders, tiny):
+@pytest.mark.parametrize(
+    ("width", "options", "told"),
+    [
+        (16_400, {"tile_size": 512}, "16400x16"),
+        (3_280, {"style_grid": ("s", "t")}, "16400x16"),
+    ],
+)
+def test_what_no_webp_can_hold_is_named_before_the_work(folders, tiny, width, options, told):
     # WebP ends at 16383 px.
-    write_image(folders / "content/a.png", picture(16, 16_400), overwrite=True)
-    names, faults, _ = run(folders, tiny, content_size=0, out_format="webp", style_size=20)
-    assert names == ["b_stylized_s.webp", "b_stylized_t.webp"]
-    assert faults[0][0] == "a_stylized_s.webp" and "16400x16 cannot be a webp" in faults[0][1]
+    write_image(folders / "content/a.png", picture(16, width), overwrite=True)
+    names, faults, _ = run(
+        folders, tiny, content_size=0, out_format="webp", style_size=20, **options
+    )
+    assert names and all(name.startswith("b_stylized_") for name in names)
+    # By the photo's name: the result was not begun.
+    assert {name for name, _ in faults} == {"a.png"}
+    assert all(f"a.png`: A picture of {told} cannot be a webp" in fault for _, fault in faults)
 
 
 def test_too_many_pixels(folders, tiny):

@@ -67,6 +67,38 @@ def test_what_exists(tmp_path):
     assert total == 2 and [path.name for path in todo.values()] == ["b_stylized_s.jpg"]
 
 
+@pytest.mark.parametrize("name", ["r.png", "sub/r.WEBP", "r.jpeg", "r.jpg"])
+@pytest.mark.parametrize("config_class", [StylizeConfig, GatysConfig])
+def test_one_result_may_be_given_its_files_name(tmp_path, config_class, name):
+    fill(tmp_path / "content", ["a.png"])
+    fill(tmp_path / "style", ["s.png"])
+    total, todo = results(tmp_path, config_class, out_path=str(tmp_path / name))
+    assert total == 1 and list(todo.values()) == [tmp_path / name]
+    fill(tmp_path / "content", ["b.png"])
+    with pytest.raises(UserError, match="is one file, but 2 pictures would be made: give a folder"):
+        results(tmp_path, config_class, out_path=str(tmp_path / name))
+    # A folder may have any name.
+    (tmp_path / name).mkdir(parents=True)
+    _, todo = results(tmp_path, config_class, out_path=str(tmp_path / name))
+    assert {path.parent for path in todo.values()} == {tmp_path / name}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"out_path": ""}, "`out_path` is empty: give a folder"),
+        ({"out_path": "r.tif"}, "`r.tif` must end in .jpg, .png, .webp or .jpeg"),
+        ({"out_path": "r.png", "out_format": "webp"}, "`out_format` webp contradicts .* r.png"),
+    ],
+)
+def test_files_and_folders_that_cannot_be_meant(tmp_path, options, message):
+    fill(tmp_path / "content", ["a.png"])
+    fill(tmp_path / "style", ["s.png"])
+    with pytest.raises(UserError, match=message):
+        results(tmp_path, **options)
+    assert results(tmp_path, out_path="r.png", out_format="png")[0] == 1
+
+
 def test_what_was_begun(tmp_path):
     fill(tmp_path / "content", ["a.png", "b.png"])
     fill(tmp_path / "style", ["s.png"])

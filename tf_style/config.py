@@ -286,7 +286,9 @@ class StylizeConfig(Options):
         choices=("exact", "thumbnail"), group=MEMORY,
     )  # fmt: skip
 
-    out_path: str = option("images/output", "Folder for the results.", group=OUTPUT)
+    out_path: str = option(
+        "images/output", "Folder for the results, or the file of a single one.", group=OUTPUT
+    )
     out_format: str = option(
         "jpg", "Format of the results.", choices=("jpg", "png", "webp"), group=OUTPUT
     )

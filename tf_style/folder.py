@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from tf_style.layout import (
 )
 from tf_style.ops import match_color, preserve_luma
 from tf_style.options import weighted
-from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
+from tf_style.outputs import check_count, check_sheet, outputs_of, pictures_of, short_names
 from tf_style.planning import plans_of, size_of
 from tf_style.tiled import TiledTransfer
 from tf_style.writing import write_image
@@ -83,6 +84,7 @@ def stylize_folder(
     devices.choose_one(config.device)
     contents = pictures_of(config, "content_path")
     sources = _sources(config)
+    shown = _shown(config, len(sources))
     wanted = _wanted(config, sources)
     total, todo = outputs_of(config, contents, list(wanted))
     skipped = total - len(todo)
@@ -129,7 +131,7 @@ def stylize_folder(
         if path in plans:
             return _Photo(path, outs)  # Two that large are not to be there at once.
         try:
-            return _Photo(path, outs, _read_content(config, path))
+            return _Photo(path, outs, _read_content(config, path, shown))
         except UserError as fault:
             return _Photo(path, outs, fault=fault)
 
@@ -171,7 +173,7 @@ def stylize_folder(
     def in_tiles(photo, plan):
         """The results of a photo that is done in tiles, each written before the next is begun."""
         try:
-            content = _read_content(config, photo.path, plan)
+            content = _read_content(config, photo.path, shown, plan)
         except UserError as fault:
             for out in photo.outs.values():
                 yield _Result(out, photo, at=photo.path, fault=fault)
@@ -367,8 +369,19 @@ def _composed(config, result, sources, paths):
     return images[0]
 
 
-def _read_content(config, path, plan=None):
+def _shown(config, styles):
+    """Rows and columns of the pictures that a result shows, but for the paintings of a strip."""
+    if config.all_styles:
+        columns = math.ceil(styles**0.5)
+        return math.ceil(styles / columns), columns
+    if config.style_grid:
+        return (GRID if len(config.style_grid) == 4 else 1), GRID
+    return 1, 2 if config.concat else 1
+
+
+def _read_content(config, path, shown, plan=None):
     pixels = read_pixels(path, background=config.background, max_pixels=config.max_pixels)
+    check_sheet(config, path, *size_of(config, *pixels.shape[:2]), *shown)
     if plan and size_of(config, *pixels.shape[:2]) == pixels.shape[:2]:
         return pixels
     image = as_floats(pixels)

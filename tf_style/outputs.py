@@ -6,10 +6,10 @@ from pathlib import Path
 from tf_style.config import StylizeConfig
 from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
-from tf_style.listing import list_images
-from tf_style.writing import check_output
+from tf_style.listing import SUFFIXES, list_images
+from tf_style.writing import check_output, check_size, out_format
 
-__all__ = ["check_count", "outputs_of", "pictures_of", "short_names"]
+__all__ = ["check_count", "check_sheet", "outputs_of", "pictures_of", "short_names"]
 
 
 def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
@@ -82,7 +82,18 @@ def outputs_of(
 
 def _outputs(config, contents, labels):
     """Every pair's file: {(content, label): path}."""
+    if not config.out_path:
+        raise UserError("`out_path` is empty: give a folder, which is `.` for the current one.")
     folder, suffix = Path(config.out_path), config.out_format
+    if _is_file(folder):
+        if (count := len(contents) * len(labels)) > 1:
+            raise UserError(
+                f"`out_path` {folder} is one file, but {count} pictures would be made: give a "
+                "folder."
+            )
+        if suffix not in ("jpg", out_format(folder)):  # jpg is the default of who says nothing.
+            raise UserError(f"`out_format` {suffix} contradicts `out_path` {folder}.")
+        return {(contents[0], labels[0]): folder}
     outputs = {
         (content, label): folder / f"{name}_stylized_{label}.{suffix}"
         for content, name in short_names(contents).items()
@@ -94,6 +105,46 @@ def _outputs(config, contents, labels):
         if first.setdefault(path, content) != content:
             raise UserError(f"{first[path]} and {content} would both give `{path}`; rename one.")
     return outputs
+
+
+def _is_file(out_path):
+    """Whether results go to one file: it has a picture's suffix, and is no folder."""
+    return out_path.suffix[1:].lower() in SUFFIXES and not out_path.is_dir()
+
+
+def check_sheet(
+    config: StylizeConfig | GatysConfig,
+    content: Path,
+    height: int,
+    width: int,
+    rows: int = 1,
+    columns: int = 1,
+) -> None:
+    """Refuse results of more pixels a side than their format has, before any work.
+
+    Args:
+        config: Of the run.
+        content: The photo.
+        height: At which it is stylised, in pixels.
+        width: Likewise.
+        rows: Of the pictures of that size that a result shows.
+        columns: Likewise.
+
+    Raises:
+        UserError: They would be too large.
+
+    Example:
+        >>> check_sheet(StylizeConfig(out_format="png"), Path("a.jpg"), 4096, 4096, columns=5)
+    """
+    path = Path(config.out_path)
+    try:
+        check_size(
+            rows * height,
+            columns * width,
+            out_format(path) if _is_file(path) else config.out_format,
+        )
+    except UserError as error:
+        raise UserError(f"`{content}`: {error}") from error
 
 
 def short_names(paths: list[Path]) -> dict[Path, str]:

@@ -25,7 +25,7 @@ from tf_style.layout import concat, fit_longer, fit_shorter, resize, resize_mask
 from tf_style.memory import allowed_memory, check_memory
 from tf_style.ops import match_color, preserve_luma
 from tf_style.options import weighted
-from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
+from tf_style.outputs import check_count, check_sheet, outputs_of, pictures_of, short_names
 from tf_style.scales import MIN_SIDE, bytes_of, plan, tile_for
 from tf_style.weights import read_npz, write_atomically, write_npz
 from tf_style.writing import write_image
@@ -105,6 +105,8 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
         at = content_path
         try:
             content = fit_longer(_read(config, content_path), config.content_size)
+            columns = 2 if config.concat else 1  # And the paintings.
+            check_sheet(config, content_path, *content.shape[:2], columns=columns)
             pictures = []
             for at in used[label]:
                 pictures.append(_style(config, _read(config, at), content))

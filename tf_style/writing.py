@@ -1,6 +1,7 @@
 """Images to files, written whole or not at all."""
 
 import io
+import math
 import os
 import uuid
 from pathlib import Path
@@ -11,9 +12,13 @@ from PIL import Image
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.layout import as_image
 
-__all__ = ["OUT_FORMATS", "check_output", "encode_image", "to_uint8", "write_image"]
+__all__ = ["OUT_FORMATS", "check_output", "check_size", "encode_image", "out_format", "to_uint8",
+           "write_image"]  # fmt: skip
 
 OUT_FORMATS = ("jpg", "png", "webp")
+
+# Pixels a side that a format's encoder takes: libjpeg's and libwebp's own numbers.
+LONGEST = {"jpg": 65500, "webp": 16383}
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
@@ -66,6 +71,7 @@ def encode_image(image: np.ndarray, format: str = "png", *, quality: int = 95) -
     image = np.asarray(image)
     ready = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3
     pixels = image if ready else to_uint8(as_image(image))
+    check_size(*pixels.shape[:2], format)
     picture, data = Image.fromarray(pixels), io.BytesIO()
     try:
         picture.save(data, {"jpg": "JPEG"}.get(format, format), **options.get(format, {}))
@@ -73,6 +79,30 @@ def encode_image(image: np.ndarray, format: str = "png", *, quality: int = 95) -
         size = f"{picture.width}x{picture.height}"
         raise UserError(f"A picture of {size} cannot be a {format}: {error}. Try png.") from error
     return data.getvalue()
+
+
+def check_size(height: int, width: int, format: str) -> None:
+    """Refuse a picture that is larger than its format can be.
+
+    Args:
+        height: Pixels.
+        width: Pixels.
+        format: One of `OUT_FORMATS`.
+
+    Raises:
+        UserError: It is.
+
+    Example:
+        >>> check_size(24, 17_000, "webp")
+        Traceback (most recent call last):
+        tf_style.errors.UserError: A picture of 17000x24 cannot be a webp, which has at most 16383
+        px a side. Try png.
+    """
+    if max(height, width) > LONGEST.get(format, math.inf):
+        raise UserError(
+            f"A picture of {width}x{height} cannot be a {format}, which has at most "
+            f"{LONGEST[format]} px a side. Try png."
+        )
 
 
 def check_output(path: str | os.PathLike, overwrite: bool = False) -> None:
@@ -92,7 +122,7 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> None:
         tf_style.errors.UserError: `picture.gif` must end in .jpg, .png, .webp or .jpeg.
     """
     path = Path(path)
-    _out_format(path)
+    out_format(path)
     if os.path.isdir(path):
         raise UserError(f"`{path}` is a folder. Give the name of a file.")
     if not overwrite and os.path.lexists(path):
@@ -133,7 +163,7 @@ def write_image(
     """
     path = Path(path)
     check_output(path, overwrite)
-    data = encode_image(image, _out_format(path), quality=quality)
+    data = encode_image(image, out_format(path), quality=quality)
     # Not from `tempfile`, whose files are closed to everyone else, nor from the name, which may
     # be as long as names can be.
     part = path.with_name(f".{uuid.uuid4().hex}.tmp")
@@ -166,11 +196,20 @@ def _link(part: Path, path: Path) -> None:
 
 
 def _exists(path: Path) -> UserError:
-    return UserError(f"`{path}` exists already. Give another name, or `--overwrite`.")
+    return UserError(f"`{path}` exists already. Give another name, or set `overwrite`.")
 
 
-def _out_format(path: Path) -> str:
-    suffix = path.suffix[1:].lower().replace("jpeg", "jpg")
+def out_format(path: str | os.PathLike) -> str:
+    """The format that a file's suffix names, one of `OUT_FORMATS`.
+
+    Raises:
+        UserError: It names none of them.
+
+    Example:
+        >>> out_format("a/b.JPEG")
+        'jpg'
+    """
+    suffix = Path(path).suffix[1:].lower().replace("jpeg", "jpg")
     if suffix not in OUT_FORMATS:
         names = ", ".join(f".{name}" for name in OUT_FORMATS)
         raise UserError(f"`{path}` must end in {names} or .jpeg.")
