@@ -30,7 +30,8 @@ LEVELS = [
     # judging
     "judge evaluation",
     # journeys
-    "cli.streams cli.app evaluate cli.conditional cli.train cli.gatys cli.export cli.stylize",
+    "cli.streams cli.bar cli.app evaluate cli.conditional cli.train cli.gatys cli.export"
+    " cli.stylize",
 ]
 PLACES = {
     module: (level, column)

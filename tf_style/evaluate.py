@@ -12,14 +12,8 @@ Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not finite,
 129, 130 or 143 stopped by a signal.
 """
 
-import sys
-import time
-
 from tf_style.cli import app
 from tf_style.config_evaluate import EvaluateConfig
-
-# Without a terminal, a line this often.
-SECONDS_PER_LINE = 30
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,20 +25,18 @@ def _main(config: EvaluateConfig) -> int:
     app.import_tensorflow()
     from tf_style.evaluation import evaluate
 
-    began = last = time.monotonic()
-    with app.Interrupt("this picture") as interrupt, app.progress_bar("pictures") as bar:
+    with app.Interrupt("this picture") as interrupt, app.progress_bar() as bar:
         app.say(bar, app.machine(config.precision))
-        task = bar.add_task("judging", total=None, text="")
+        bar.show("judging", 0, None)
         for record in evaluate(config, interrupt):
             if record.note:
                 app.say(bar, record.note)
                 continue
-            bar.update(task, total=record.total, completed=record.done, text=record.name)
-            now = time.monotonic()
-            if not sys.stderr.isatty() and now - last > SECONDS_PER_LINE:
-                last = now
-                left = (now - began) / record.done * (record.total - record.done)
-                app.say(bar, f"{record.done}/{record.total} {record.name}, {app.time_left(left)}")
+            bar.show(
+                "judging", record.done, record.total, "pictures", record.name, steady=True
+            )  # fmt: skip
+            if bar.disable and bar.due():
+                app.say(bar, bar.line(record.name))
         if interrupt():
             app.say(bar, "stopped; the same command goes on")
     return 128 + interrupt.signal if interrupt() else app.OK

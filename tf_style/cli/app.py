@@ -24,7 +24,6 @@ __all__ = [
     "progress_bar",
     "run",
     "say",
-    "time_left",
     "value_of",
 ]
 
@@ -219,46 +218,13 @@ def machine(precision: str) -> str:
     return f"{devices}, {compute_dtype(precision)}"
 
 
-def progress_bar(unit: str):
-    """A bar with count, time left and a line of text; nothing where there is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def progress_bar():
+    """A bar on a terminal, and lines that remain; imported late, as `--help` has to be quick."""
+    from tf_style.cli.bar import Bar
 
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
+    return Bar()
 
 
 def say(bar, sentence: str) -> None:
     """Print a line above the bar, whole and as it is: `[` and `:` in a path are no markup."""
     bar.console.print(sentence, markup=False, emoji=False, highlight=False, soft_wrap=True)
-
-
-def time_left(seconds: float) -> str:
-    """`2h05m left`, `3m20s left` or `7s left`.
-
-    Example:
-        >>> time_left(7500), time_left(200), time_left(7)
-        ('2h05m left', '3m20s left', '7s left')
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02d}m left"
-    return f"{minutes}m{seconds:02d}s left" if minutes else f"{seconds}s left"

@@ -28,7 +28,8 @@ def _main(config: ExportConfig) -> int:
     app.import_tensorflow()
     from tf_style.export import export_model
 
-    with app.progress_bar("") as bar:
+    with app.progress_bar() as bar:
+        bar.show("exporting", 0, None)
         app.say(bar, f"exporting {config.checkpoint} in {config.precision}")
         found = export_model(config)
         warm = f", {found.warmups} warm-up requests" if found.warmups else ""

@@ -16,8 +16,6 @@ could not be used (each is named) and the rest is done, 2 a mistake that you can
 are not finite, 4 out of memory, 129, 130 or 143 stopped by a signal.
 """
 
-import sys
-
 from tf_style.cli import app
 from tf_style.config_gatys import GatysConfig
 
@@ -31,8 +29,8 @@ def _main(config: GatysConfig) -> int:
     app.import_tensorflow()
     from tf_style.painting import paint_folder
 
-    faults, written, total, task, said = {}, 0, 0, None, 0
-    with app.Interrupt("this step") as interrupt, app.progress_bar("evaluations") as bar:
+    faults, written, total, said = {}, 0, 0, 0
+    with app.Interrupt("this step") as interrupt, app.progress_bar() as bar:
         for number, record in enumerate(paint_folder(config, interrupt)):
             if number == 0:
                 app.say(bar, app.machine(config.precision))
@@ -46,17 +44,17 @@ def _main(config: GatysConfig) -> int:
             if now is None:
                 continue
             text = _sentence(now)
-            if task is None:
-                task = bar.add_task("", total=config.max_evaluations, text="")
-            bar.update(task, description=record.path.name, completed=now.evaluations, text=text)
-            # Without a terminal there is no bar: a line now and then.
-            every = config.save_every or config.max_evaluations
-            if not sys.stderr.isatty() and now.evaluations // every != said:
-                said = now.evaluations // every
-                app.say(bar, f"{now.evaluations}/{config.max_evaluations} evaluations, {text}")
+            # At first nothing can be told.
+            left = now.seconds * (1 / now.done - 1) if now.evaluations >= 8 else None
+            name, most = record.path.name, config.max_evaluations
+            bar.show(name, now.evaluations, most, "evaluations", text, left)
+            step = now.evaluations // (config.save_every or most)
             if record.finished:
-                written += 1
-                app.say(bar, f"{record.number}/{total} {record.path} {now.seconds:.0f} s")
+                written, step = written + 1, 0
+                app.say(bar, f"{record.number}/{total} {record.path} {now.seconds:.0f} s, {text}")
+            elif not now.last and (step != said or interrupt()):
+                app.say(bar, bar.line(f"evaluations, {text}"))
+            said = step
         if interrupt():
             app.say(bar, "stopped; the picture so far is written, and the same command with "
                     "--resume goes on")  # fmt: skip
@@ -66,9 +64,6 @@ def _main(config: GatysConfig) -> int:
 
 
 def _sentence(now) -> str:
-    """The loss's parts, and the time left once it can be told."""
+    """The loss and its parts."""
     parts = f"loss {now.loss:.4g} = content {now.content:.3g} + style {now.style:.3g}"
-    parts += f" + tv {now.tv:.3g}" if now.tv else ""
-    if now.evaluations < 8 or now.done >= 1:
-        return parts
-    return f"{parts}, {app.time_left(now.seconds * (1 / now.done - 1))}"
+    return f"{parts} + tv {now.tv:.3g}" if now.tv else parts

@@ -38,8 +38,9 @@ def _main(config: StylizeConfig) -> int:
     app.import_tensorflow()
     from tf_style.folder import stylize_folder
 
-    seconds, faults, written, task = [], {}, 0, None
-    with app.Interrupt("this picture") as interrupt, app.progress_bar("pictures") as bar:
+    seconds, faults, written = [], {}, 0
+    with app.Interrupt("this picture") as interrupt, app.progress_bar() as bar:
+        bar.show("stylising", 0, None)
         for number, record in enumerate(stylize_folder(config, interrupt)):
             if number == 0:
                 app.say(bar, app.machine(config.precision))
@@ -48,17 +49,15 @@ def _main(config: StylizeConfig) -> int:
             else:
                 seconds.append(record.seconds)
                 written += record.fault is None
-                if task is None:
-                    task = bar.add_task("stylising", total=record.total, text="")
-                bar.update(task, completed=record.done, text=record.path.name)
+                left = sum(seconds) / len(seconds) * (record.total - record.done)
+                name = record.path.name
+                bar.show("stylising", record.done, record.total, "pictures", name, left)
                 # A painting that cannot be read fails with every photo, and is named once.
                 if record.fault and record.path not in faults:
                     faults[record.path] = record.fault
                     app.say(bar, app.of_file(record.path, record.fault))
-                elif not record.fault and not sys.stderr.isatty():
-                    left = sum(seconds) / len(seconds) * (record.total - record.done)
-                    which = f"{record.done}/{record.total} {record.path} {record.seconds:.1f} s"
-                    app.say(bar, f"{which}, {app.time_left(left)}")
+                elif not record.fault and bar.disable:
+                    app.say(bar, bar.line(f"{record.path} {record.seconds:.1f} s"))
         if interrupt():
             app.say(bar, "stopped; the same command with --skip-existing goes on")
         failed = len(seconds) - written

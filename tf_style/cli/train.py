@@ -23,15 +23,10 @@ SIGHUP save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numb
 
 import math
 import signal
-import sys
-import time
 
 from tf_style.cli import app, conditional
 from tf_style.config import TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
-
-# Without a terminal, a line this often.
-SECONDS_PER_LINE = 30
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,47 +46,42 @@ def run(config: TrainConfig | ConditionalConfig) -> int:
     app.import_tensorflow()
     from tf_style.training import train
 
-    with app.Interrupt("this step") as interrupt, app.progress_bar("steps") as bar:
-        scans = {}
-        task, last = None, 0.0
+    with app.Interrupt("this step") as interrupt, app.progress_bar() as bar:
 
         def on_scan(what, done, total):
-            if what not in scans:
-                scans[what] = bar.add_task(f"looking at {what}", total=total, text="")
-                if not sys.stderr.isatty():
-                    app.say(bar, f"looking at {total} {what} pictures")
-            bar.update(scans[what], completed=done)
+            bar.show(f"looking at {what}", done, total, "pictures", steady=True)
+            if bar.disable and bar.due() and done < total:
+                app.say(bar, bar.line(f"{what} pictures looked at"))
 
         for number, record in enumerate(train(config, interrupt, on_scan)):
             if number == 0:
                 app.say(bar, app.machine(config.precision))
+                # The first losses may take minutes.
+                bar.show("training", record.step, config.max_iter, "steps")
             if record.note:
                 app.say(bar, record.note)
                 continue
-            if task is None:
-                for scan in scans.values():
-                    bar.remove_task(scan)
-                start = record.step
-                task = bar.add_task("training", total=config.max_iter, completed=start, text="")
-            parts = {"content": 0.0, "style": 0.0}
-            for name, value in record.losses.items():
-                part = name.split("/")[0]
-                parts[part] = parts.get(part, 0.0) + value
-            text = " ".join(f"{name} {value:.4g}" for name, value in parts.items())
-            text += f" | {record.images_per_second:.2f} pairs/s"
-            if not math.isnan(record.input_share):
-                text += f", input {record.input_share:.0%}"
-            bar.update(task, completed=record.step, text=text)
-            now, end = time.monotonic(), record.step == record.max_iter
-            if not sys.stderr.isatty() and (now - last > SECONDS_PER_LINE or end):
-                last = now
-                left = (record.max_iter - record.step) * record.seconds_per_step
-                app.say(bar, f"step {record.step}/{record.max_iter} {text} | {app.time_left(left)}")
+            left = (record.max_iter - record.step) * record.seconds_per_step
+            text = _sentence(record)
+            bar.show("training", record.step, record.max_iter, "steps", text, left)
+            if bar.due() or interrupt():
+                app.say(bar, bar.line(f"steps, {text}"))
         # Another worker may have had the signal.
         stopped = interrupt() or record.step < config.max_iter
         if not stopped:
             app.say(bar, f"done; try it by stylize.py --checkpoint {config.checkpoint}")
     return 128 + (interrupt.signal or signal.SIGTERM) if stopped else app.OK
+
+
+def _sentence(record) -> str:
+    """The losses of a record by their parts, and the speed."""
+    parts = {"content": 0.0, "style": 0.0}
+    for name, value in record.losses.items():
+        part = name.split("/")[0]
+        parts[part] = parts.get(part, 0.0) + value
+    text = " ".join(f"{name} {value:.4g}" for name, value in parts.items())
+    text += f" | {record.images_per_second:.2f} pairs/s"
+    return text if math.isnan(record.input_share) else f"{text}, input {record.input_share:.0%}"
 
 
 if __name__ == "__main__":
