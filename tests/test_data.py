@@ -476,6 +476,43 @@ def test_cache_has_a_place_of_its_own(folder, tmp_path, monkeypatch):
     assert len(list((tmp_path / "home" / ".cache" / "tf_style").iterdir())) == 1
 
 
+@pytest.mark.parametrize(
+    "how, name", [("cut", "0.jpg"), ("garbled", "0.jpg"), ("replaced", "0.bmp")]
+)
+def test_a_picture_that_changes_is_not_trained_on(tmp_path, name, how):
+    file = save(tmp_path / "pictures" / name, noise(24, 40))
+    save(tmp_path / "pictures/1.jpg", noise(25, 40))
+    found, whole = scan(tmp_path / "pictures"), file.read_bytes()
+    assert data.changes(found, thoroughly=True) == {}
+    if how == "cut":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif how == "replaced":
+        save(file, noise(24, 32))
+    else:
+        file.write_bytes(bytes(len(whole)))
+    with pytest.raises(tf.errors.OpError, match="IteratorGetNext"):
+        batches(found, found, range(2))
+    assert list(data.changes(found)) == ([] if how == "garbled" else [str(file)])
+    assert list(data.changes(found, thoroughly=True)) == [str(file)]
+    left = found.without({str(file)})
+    assert left.paths == (str(tmp_path / "pictures/1.jpg"),) * 2 and left.digest == found.digest
+    with pytest.raises(UserError, match="None of the 2 pictures is left"):
+        left.without(set(found.paths))
+
+
+def test_pairs_without_a_lost_picture_stay_what_they_were(noisy):
+    content, style = noisy
+    whole = batches(content, style, range(4))
+    left = batches(content.without({content.paths[1]}), style, range(4))
+    (photos, paintings), (others, same) = (
+        [np.concatenate([batch[which] for batch in found]) for which in (0, 1)]
+        for found in (whole, left)
+    )
+    changed = (photos != others).any((1, 2, 3))
+    assert 15 // 3 <= changed.sum() <= 18 // 3
+    np.testing.assert_array_equal(paintings, same)
+
+
 def test_progress(folder):
     (folder / "bad.png").write_bytes(b"")
     calls = []

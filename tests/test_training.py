@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -297,6 +298,51 @@ def test_bad_pictures_are_left_out_and_listed(options, folders):
     assert "content: 45 pictures, 1 left out" in notes(records)
     listed = Path(options["checkpoint"], "left_out.tsv").read_text()
     assert listed.startswith(f"{bad}\t")
+
+
+def lose(options, file, **changes):
+    """Train, and delete a picture after the first record; returns the notes."""
+    found = []
+    for record in train(TrainConfig(**{**options, "save_iter": 100, "max_iter": 40, **changes})):
+        found.append(record.note)
+        if record.losses:
+            file.unlink(missing_ok=True)
+    return found
+
+
+def test_a_picture_lost_while_it_is_trained_on(options, folders, tmp_path):
+    file = Path(folders["content_path"], "3.jpg")
+    content = file.read_bytes()
+    told = rf"{file} changed during the training \(No such file or directory\); step (\d+) is saved"
+    with pytest.raises(UserError, match=f"{told}: .* --skip-missing") as error:
+        lose(options, file, steps_per_call=3, log_iter=3)
+    step = int(newest(options["checkpoint"])["adam/iteration"])
+    assert f"step {step} is saved" in str(error.value) and 3 <= step < 40
+    # Put back, it is as if nothing had been.
+    file.write_bytes(content)
+    assert f"resumed at step {step}" in notes(run(options, max_iter=12))
+    run(options, max_iter=12, checkpoint=str(tmp_path / "straight"))
+    assert_same_state(tmp_path / "straight", options["checkpoint"])
+    # Asked to, it does without, and so does who goes on.
+    found = lose(options, file, skip_missing=True)
+    assert (
+        len([note for note in found if re.search(r"3.jpg changed .* left out from step", note)])
+        == 1
+    )
+    assert f"{file}\tNo such file" in Path(options["checkpoint"], "left_out.tsv").read_text()
+    assert int(newest(options["checkpoint"])["adam/iteration"]) == 40
+    assert "resumed at step 40" in notes(run(options, max_iter=41, skip_missing=True))
+
+
+def test_a_picture_lost_before_a_preview(options, folders):
+    held_out = f"{folders['content_path']}-held-out"
+    shutil.copytree(folders["content_path"], held_out)
+    options |= {"val_content_path": held_out, "val_style_path": folders["style_path"]}
+    file = Path(held_out, "1.jpg")
+    with pytest.raises(UserError, match=f"{file} changed during the training .*; step 2 is saved"):
+        lose(options, file, preview_iter=2)
+    found = lose(options, file, preview_iter=2, max_iter=4, skip_missing=True)
+    assert any(note.startswith("held out: ") for note in found)
 
 
 def test_what_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):

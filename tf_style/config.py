@@ -46,6 +46,10 @@ class TrainConfig(Options):
     allow_changed_data: bool = option(
         False, "Resume although the folders no longer hold the same files.", group=DATA
     )
+    skip_missing: bool = option(
+        False, "Leave out pictures that are deleted or changed while they are trained on, and "
+        "resume without them.", group=DATA,
+    )  # fmt: skip
 
     method: str = option(
         "adain", "What is trained: adain, any style by a decoder; conditional, a table of styles; "

@@ -63,6 +63,7 @@ class ConditionalConfig(Options):
     max_images: int = same(TrainConfig, "max_images", help="Use at most this many photos, drawn by "
                            "the seed; 0: all.")  # fmt: skip
     allow_changed_data: bool = same(TrainConfig, "allow_changed_data")
+    skip_missing: bool = same(TrainConfig, "skip_missing")
 
     method: str = option(
         "conditional", "What is trained: conditional, a table of styles; predicted, any style; "

@@ -4,11 +4,12 @@ So a resumed run sees what it would have seen, and any number of workers see tog
 worker sees alone.
 """
 
+import bisect
 import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tf_style.listing import list_images
 from tf_style.weights import write_atomically
 from tf_style.writing import to_uint8
 
-__all__ = ["Pictures", "crop_box", "pairs", "scan"]
+__all__ = ["Pictures", "changes", "crop_box", "pairs", "scan"]
 
 # More bad files than this, and the folder is not what the user thinks it is.
 MAX_BAD_SHARE = 0.05
@@ -45,14 +46,40 @@ class Pictures:
         paths: In a fixed order.
         plain: For each, whether tf.io decodes it, and as Pillow would: an upright RGB or grey JPEG
             or 8-bit PNG.
+        sizes: Of each file, in bytes.
         bad: Path and reason of each file left out.
         digest: SHA-256 over names and sizes of the files used.
     """
 
     paths: tuple[str, ...]
     plain: tuple[bool, ...]
+    sizes: tuple[int, ...]
     bad: tuple[tuple[str, str], ...]
     digest: str
+
+    def without(self, lost: set[str] | dict[str, str]) -> "Pictures":
+        """The same pictures in the same order, but in the place of each lost one the next left.
+
+        So every pair without a lost picture stays what it was.
+
+        Args:
+            lost: Paths.
+
+        Raises:
+            UserError: None would be left.
+
+        Example:
+            >>> found = Pictures(("a", "b", "c"), (True,) * 3, (1, 2, 3), (), "")
+            >>> found.without({"b"}).paths
+            ('a', 'c', 'c')
+        """
+        left = [i for i, path in enumerate(self.paths) if path not in lost]
+        if not left:
+            raise UserError(f"None of the {len(self.paths)} pictures is left, such as {min(lost)}.")
+        count = len(self.paths)
+        chosen = [left[bisect.bisect_left(left, i) % len(left)] for i in range(count)]
+        columns = {name: getattr(self, name) for name in ("paths", "plain", "sizes")}
+        return replace(self, **{k: tuple(x[i] for i in chosen) for k, x in columns.items()})
 
 
 def scan(
@@ -126,9 +153,41 @@ def scan(
     return Pictures(
         paths=tuple(str(file) for file in good),
         plain=tuple(entry[2] for entry in good.values()),
+        sizes=tuple(entry[0] for entry in good.values()),
         bad=tuple(bad),
         digest=hashlib.sha256(os.fsencode(lines)).hexdigest(),
     )
+
+
+def changes(pictures: Pictures, thoroughly: bool = False) -> dict[str, str]:
+    """Which pictures are no longer those that `scan` has looked at, and why.
+
+    Args:
+        pictures: Those that were found.
+        thoroughly: Whether those of the same size are decoded too.
+
+    Returns:
+        {path: reason}; empty if all are what they were.
+
+    Example:
+        >>> changes(Pictures(("gone.jpg",), (True,), (1,), (), ""))
+        {'gone.jpg': 'No such file or directory'}
+    """
+
+    def change(path, size):
+        try:
+            _check_size(path, size)
+            if thoroughly:
+                _is_plain(Path(path))
+        except OSError as error:
+            return error.strerror
+        except UserError as error:
+            return str(error)
+        return ""
+
+    with ThreadPool() as pool:
+        reasons = pool.starmap(change, zip(pictures.paths, pictures.sizes, strict=True))
+    return {path: reason for path, reason in zip(pictures.paths, reasons, strict=True) if reason}
 
 
 def pairs(
@@ -176,7 +235,11 @@ def pairs(
     sides = {CONTENT: crop_size, STYLE: style_crop_size or crop_size}
     # As tensors, and bytes: a file's name need not be UTF-8.
     tables = [
-        (tf.constant([os.fsencode(path) for path in pictures.paths]), tf.constant(pictures.plain))
+        (
+            tf.constant([os.fsencode(path) for path in pictures.paths]),
+            tf.constant(pictures.plain),
+            tf.constant(pictures.sizes, tf.int64),
+        )
         for pictures in (content, style)
     ]
 
@@ -188,9 +251,8 @@ def pairs(
         )
 
     def picture(k, which):
-        paths, plain = tables[which]
         index, size = draw(k, which), sides[which]
-        decoded = _decode(paths[index], plain[index])
+        decoded = _decode(*(column[index] for column in tables[which]))
         height, width = tf.unstack(tf.shape(decoded)[:2])
         # One draw of them all: draws that share a seed would be one number under several names.
         random = tf.random.stateless_uniform([7], tf.stack([2 * seed + which, k]))
@@ -268,21 +330,33 @@ def _is_plain(file: Path) -> bool:
     return False
 
 
-def _decode(path, plain):
-    """A file as uint8 RGB `(height, width, 3)`."""
-    decoded = tf.cond(plain, lambda: _with_tf(path), lambda: _with_pillow(path))
+def _decode(path, plain, size):
+    """A file as uint8 RGB `(height, width, 3)`; an error if its size is no longer that."""
+    decoded = tf.cond(plain, lambda: _with_tf(path, size), lambda: _with_pillow(path, size))
     return tf.ensure_shape(decoded, (None, None, 3))
 
 
-def _with_pillow(path):
-    def read(name):
-        return to_uint8(read_image(os.fsdecode(name.numpy())))
+def _check_size(path, size):
+    found = os.path.getsize(path)
+    if found != size:
+        raise UserError(f"{found} bytes where there were {size}")
 
-    return tf.py_function(read, [path], tf.uint8)
+
+def _with_pillow(path, size):
+    def read(name, size):
+        name = os.fsdecode(name.numpy())
+        _check_size(name, size)
+        return to_uint8(read_image(name))
+
+    return tf.py_function(read, [path, size], tf.uint8)
 
 
-def _with_tf(path, ratio=1):
+def _with_tf(path, size=None, ratio=1):
     content = tf.io.read_file(path)
+    if size is not None:
+        found = tf.cast(tf.strings.length(content), tf.int64)
+        with tf.control_dependencies([tf.debugging.assert_equal(found, size)]):
+            content = tf.identity(content)
     return tf.cond(
         tf.io.is_jpeg(content),
         # Pillow's JPEG library is exact in this sense; TensorFlow's default is the fast one.

@@ -12,8 +12,8 @@ __all__ = ["check_options", "check_surroundings", "fingerprint"]
 # What may change between sittings without making it another run.
 FREE = {
     "checkpoint", "overwrite", "save_iter", "log_iter", "preview_iter", "content_path",
-    "style_path", "val_content_path", "val_style_path", "allow_changed_data", "progress_gif",
-    "device", "deterministic", "steps_per_call", "profile",
+    "style_path", "val_content_path", "val_style_path", "allow_changed_data", "skip_missing",
+    "progress_gif", "device", "deterministic", "steps_per_call", "profile",
 }  # fmt: skip
 
 
@@ -61,7 +61,8 @@ def check_surroundings(old: dict, new: dict) -> list[str]:
         )
     known = old.get("data", {}).get("digests", {})
     changed = [name for name, x in new["data"]["digests"].items() if known.get(name, x) != x]
-    if changed and not new["training"]["allow_changed_data"]:
+    allowed = new["training"]["allow_changed_data"] or new["training"]["skip_missing"]
+    if changed and not allowed:
         raise UserError(
             f"The {' and '.join(changed)} pictures are not those that the run in {where} began "
             "with; restore them, or go on with --allow-changed-data."

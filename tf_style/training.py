@@ -4,6 +4,7 @@ Keras' `fit` is not used: it resumes whole epochs only, and fails under
 MultiWorkerMirroredStrategy with two workers (https://github.com/keras-team/keras/issues/20585).
 """
 
+import collections
 import dataclasses
 import functools
 import importlib.util
@@ -122,7 +123,7 @@ class _Run:
         self.config = config
         self.directory = directory_of(config)
         self.added = getattr(config, "add_style", "")
-        self.notes = []
+        self.notes, self.left_out = [], []
         self.start = 0
         folders = self._folders()
         self.strategy = devices.strategy_for(config.device)
@@ -213,10 +214,15 @@ class _Run:
                 self._note(f"the old run was moved to {aside}")
         for name, found in self.pictures.items():
             self._note(f"{name}: {len(found.paths)} pictures, {len(found.bad)} left out")
-        bad = [line for found in self.pictures.values() for line in found.bad]
-        if bad and self.writes:
-            file = checkpoint.write_left_out(self.directory, bad)
+        if file := self._list_left_out([x for found in self.pictures.values() for x in found.bad]):
             self._note(f"why pictures were left out stands in {file}")
+
+    def _list_left_out(self, bad):
+        """Add to the file of pictures that are not used, and return it; None if all are."""
+        self.left_out += bad
+        if self.left_out and self.writes:
+            return checkpoint.write_left_out(self.directory, self.left_out)
+        return None
 
     def _agree(self, record):
         """All workers begin at the same step, with the same options and pictures."""
@@ -259,14 +265,14 @@ class _Run:
 
     # --- The loop ---
 
-    def _batches(self):
+    def _batches(self, step):
         c = self.config
 
         def pipeline(context):
             return data.pairs(
                 self.pictures["content"],
                 self.pictures["style"],
-                steps=range(self.start, c.max_iter),
+                steps=range(step, c.max_iter),
                 batch_size=c.batch_size,
                 resize_size=c.resize_size,
                 crop_size=c.crop_size,
@@ -287,14 +293,25 @@ class _Run:
             yield self.notes[-1]
             return
         writer = self._writer()
-        batches = iter(self._batches())
+        batches = iter(self._batches(step))
         # Device tensors: the host waits for the device only when it reads them.
         waiting, since, ends = [], time.monotonic(), False
         while not ends:
             count = self._steps_at_once(step)
             if self._profiles(step):
                 tf.profiler.experimental.start(str(self.directory / "logs"))
-            waiting.append(self.trainer.steps(batches, tf.constant(count)))
+            try:
+                waiting.append(self.trainer.steps(batches, tf.constant(count)))
+            except tf.errors.OpError as error:
+                if "IteratorGetNext" not in error.message or isinstance(error, LOST):
+                    raise
+                # Of several steps at once some may be done.
+                step = int(self.trainer.optimizer.iterations.numpy())
+                if waiting:
+                    self._read(waiting, step)
+                yield self._leave_out_lost(step, error)
+                batches = iter(self._batches(step))
+                continue
             step += count
             if self._profiles(step - count):
                 self._read(waiting, step)
@@ -316,14 +333,62 @@ class _Run:
                     step, c.max_iter, means, seconds, c.batch_size / seconds, waited / passed, rate
                 )
                 if previews and self.writes:
-                    for note in self.previews.look(writer, step):
-                        yield Progress(step, c.max_iter, {}, note=note)
+                    yield from self._look(writer, step)
                 waiting, since = [], time.monotonic()
         writer.close()
         # No worker leaves while another still needs it, or writes.
         devices.everyone(self.strategy, step)
         if step < c.max_iter:
             yield Progress(step, c.max_iter, {}, note=f"stopped; step {step} is saved")
+
+    def _look(self, writer, step):
+        """Preview, once more without the pictures that are lost."""
+        try:
+            notes = list(self.previews.look(writer, step))
+        except UserError as error:
+            yield self._leave_out_lost(step, error)
+            notes = list(self.previews.look(writer, step))
+        for note in notes:
+            yield Progress(step, self.config.max_iter, {}, note=note)
+
+    def _leave_out_lost(self, step, error):
+        """Save, and let other pictures stand in for the lost ones if that is asked for.
+
+        Args:
+            step: Steps done.
+            error: What reading them raised: TensorFlow does not always say which they are.
+
+        Raises:
+            UserError: Which pictures are lost, unless they may be left out.
+        """
+        self._save(step)
+        lost = self._lost()
+        saved = f"step {step} is saved" if self.writes else "the last saved state stands"
+        if not lost and isinstance(error, UserError):
+            raise error
+        lost = lost or self._lost(thoroughly=True)
+        if not lost:
+            raise UserError(
+                f"A picture could not be read for a moment; {saved}, and the same command goes on."
+            ) from error
+        path, reason = next(iter(lost.items()))
+        others = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
+        sentence = f"{path}{others} changed during the training ({reason.rstrip('.')})"
+        if not self.config.skip_missing:
+            raise UserError(
+                f"{sentence}; {saved}: put back what was there and give the same command, or leave "
+                "it out by --skip-missing."
+            ) from error
+        self.pictures |= {name: found.without(lost) for name, found in self.pictures.items()}
+        self._list_left_out(list(lost.items()))
+        return Progress(
+            step, self.config.max_iter, {}, note=f"{sentence}: left out from step {step} on"
+        )
+
+    def _lost(self, thoroughly=False):
+        """Pictures that are no longer what they were, and why."""
+        found = (data.changes(pictures, thoroughly) for pictures in self.pictures.values())
+        return dict(collections.ChainMap(*found))
 
     def _writer(self):
         """Of TensorBoard's logs, which a worker that does not write has not."""
