@@ -215,10 +215,27 @@ def test_compute_dtype():
 # -- factors ---------------------------------------------------------------------------------------
 
 
-def test_stored_factors_bring_the_calibration_photos_to_mean_one(packaged):
-    arrays, factors = packaged
-    for name, factor in encoder.calibrate("vgg16", arrays).items():
-        assert factor == pytest.approx(factors[name], rel=1e-3), name
+@pytest.mark.parametrize(
+    "padding, pooling",
+    [("reflect", "avg"), *(pytest.param(*other, marks=pytest.mark.slow) for other in
+     (("reflect", "max"), ("zero", "max"), ("zero", "avg")))],
+)  # fmt: skip
+def test_stored_factors_bring_the_calibration_photos_to_mean_one(packaged, padding, pooling):
+    arrays, _ = packaged
+    _, factors, _ = build_encoder("vgg16", ("relu1_1",), padding=padding, pooling=pooling)
+    measured = encoder.calibrate("vgg16", arrays, padding, pooling)
+    assert factors == pytest.approx(measured, rel=1e-3)
+
+
+@pytest.mark.parametrize("padding", ["reflect", "zero"])
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_stored_factors_are_measured_by_nobody_else(counted, padding, pooling):
+    options = {"padding": padding, "pooling": pooling}
+    build_encoder("vgg16", ("relu1_1",), **options)
+    assert not counted
+    # Those of a model that was trained with others stay.
+    kept = dict.fromkeys(layer_names("vgg16"), 0.5)
+    assert build_encoder("vgg16", ("relu1_1",), factors=kept, **options)[1] == kept
 
 
 @pytest.fixture
@@ -232,13 +249,18 @@ def one_photo(tmp_path, monkeypatch):
     return read_image(tmp_path / "photos" / "a.png")
 
 
-def test_calibrate_brings_every_layer_to_mean_one(narrow, one_photo):
+@pytest.mark.parametrize("padding", ["reflect", "zero"])
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_calibrate_brings_every_layer_to_mean_one(narrow, one_photo, tmp_path, padding, pooling):
     arrays = made_weights("vgg19")
-    factors = encoder.calibrate("vgg19", arrays)
-    raw = numpy_vgg(one_photo, arrays, "vgg19")
+    # A file's own factors are those of reflection and max pooling.
+    ones = {"factors": np.ones(16, "float32")} if (padding, pooling) != ("reflect", "max") else {}
+    weights.write_npz(tmp_path / "a.npz", arrays | ones)
+    model, factors, _ = build_encoder(
+        "vgg19", layer_names("vgg19"), tmp_path / "a.npz", padding=padding, pooling=pooling
+    )
+    raw = numpy_vgg(one_photo, arrays, "vgg19", padding, pooling)
     assert factors == pytest.approx({name: 1 / x.mean() for name, x in raw.items()}, rel=1e-4)
-    model = VGGEncoder("vgg19", layer_names("vgg19"))
-    model.set_weights_of(arrays, factors)
     for features in model(one_photo[None]).values():
         assert float(ops.mean(features)) == pytest.approx(1, rel=1e-4)
 

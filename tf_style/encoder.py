@@ -1,5 +1,7 @@
 """The encoder: an image to the features that VGG sees in it, each layer at mean activation one."""
 
+import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +33,10 @@ OPTIONS = {
 
 # Photos that ship with the code; see their SOURCES.md.
 CALIBRATION = Path(__file__).parent / "calibration"
+
+# {SHA-256 of a weight file: {"<padding> <pooling>": factors, layer by layer}}, for what the file
+# itself does not hold; written by tools/extract_vgg16.py.
+FACTORS = Path(__file__).parent / "pretrained/factors.json"
 
 
 def layer_names(encoder: str) -> list[str]:
@@ -221,14 +227,16 @@ def build_encoder(
 ) -> tuple[VGGEncoder, dict[str, float], str]:
     """An encoder with its weights, its layers' factors and the weight file's SHA-256.
 
-    The factors come from the argument, else from the weight file, else they are measured once by
-    `calibrate`: whoever builds a model stores them in its config and hands them back here.
+    The factors come from the argument, else from what is stored for these weights, padding and
+    pooling (a weight file's own are of reflection and max pooling), else they are measured once by
+    `calibrate`: whoever builds a model stores them in its config and hands them back here, so that
+    it keeps those that it was trained with.
 
     Args:
         encoder: `vgg19` or `vgg16`.
         layers: Names of the layers to return.
         weights: As in `read_weights`; empty: `packaged` for vgg16, `imagenet` for vgg19.
-        factors: One number for every layer, to scale it by; None for the weight file's own.
+        factors: One number for every layer, to scale it by; None for those of mean activation one.
         expected_sha256: Digest the file must have; empty for any.
         **options: `padding`, `pooling` and `compute_dtype` of `VGGEncoder`.
 
@@ -247,22 +255,43 @@ def build_encoder(
         weights, encoder, shapes, {"factors": (len(names),)}, expected_sha256
     )
     if factors is None:
-        if "factors" in arrays:
-            factors = dict(zip(names, map(float, arrays["factors"]), strict=True))
-        else:
-            factors = calibrate(encoder, arrays)
+        setting = model.arguments["padding"], model.arguments["pooling"]
+        stored = arrays.get("factors") if setting == ("reflect", "max") else None
+        if stored is None:
+            stored = _stored_factors(digest, *setting)
+        factors = (
+            calibrate(encoder, arrays, *setting)
+            if stored is None
+            else dict(zip(names, map(float, stored), strict=True))
+        )
     model.set_weights_of(arrays, factors)
     return model, factors, digest
 
 
-def calibrate(encoder: str, arrays: dict[str, np.ndarray]) -> dict[str, float]:
+@functools.cache
+def _stored_factors(digest, padding, pooling):
+    found = json.loads(FACTORS.read_text("utf-8"))
+    return found.get(digest, {}).get(f"{padding} {pooling}")
+
+
+def calibrate(
+    encoder: str,
+    arrays: dict[str, np.ndarray],
+    padding: str = "reflect",
+    pooling: str = "max",
+) -> dict[str, float]:
     """Measure the factor that brings each layer's mean activation to one.
 
         factor[layer] = 1 / mean{ raw layer, over the package's calibration photos }
 
+    Padding and pooling belong to it: with average pooling raw relu5_1 is a quarter of what it is
+    with max pooling.
+
     Args:
         encoder: `vgg19` or `vgg16`.
         arrays: The raw weights of every layer.
+        padding: As in `VGGEncoder`.
+        pooling: Likewise.
 
     Raises:
         UserError: A layer is silent on the photos, so these are no trained weights.
@@ -271,7 +300,7 @@ def calibrate(encoder: str, arrays: dict[str, np.ndarray]) -> dict[str, float]:
     from tf_style.listing import list_images
 
     names = layer_names(encoder)
-    model = VGGEncoder(encoder, tuple(names))
+    model = VGGEncoder(encoder, tuple(names), padding, pooling)
     model.set_weights_of(arrays, dict.fromkeys(names, 1.0))
     photos = [read_image(path) for path in list_images(CALIBRATION)]
     means = [

