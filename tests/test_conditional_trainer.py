@@ -107,6 +107,12 @@ def test_every_network_is_told_that_it_is_trained(folders, trainer, kind):
     assert not [op.name for op in graph.get_operations() if op.type.startswith("MirrorPad")]
 
 
+def test_a_painting_too_thin_is_told_by_name(folders, tmp_path):
+    write_image(tmp_path / "line.png", picture(2, 600))
+    with pytest.raises(UserError, match=r"line.png` is 600x2: both sides must be 16 px or more"):
+        ConditionalTrainer(config(folders, style_path=str(tmp_path)))
+
+
 def test_targets_are_the_paintings_whole(folders):
     from tf_style.images import read_image
     from tf_style.layout import fit_shorter

@@ -1,5 +1,6 @@
 """Folders of photos and paintings to a folder of results."""
 
+import re
 import shutil
 import tempfile
 import threading
@@ -336,6 +337,20 @@ def test_a_bad_file_is_named_and_the_rest_done(
     assert all(f"{bad}`" in fault and sentence in fault for _, fault in faults)
 
 
+def test_what_does_not_fit_is_named_and_the_rest_done(folders, tiny):
+    write_image(folders / "style/line.png", np.zeros((2, 6000, 3), "uint8"))
+    write_image(folders / "content/wide.png", np.zeros((20, 20_000, 3), "uint8"))
+    changes = {"max_memory": 0.4, "preserve_color": "match", "content_size": 0}
+    names, faults, notes = run(folders, tiny, style_size=64, **changes)
+    assert names == ["a_stylized_s.png", "a_stylized_t.png", "b_stylized_s.png", "b_stylized_t.png"]
+    whose = [name for name, _ in faults]
+    assert sorted(whose) == ["line.png"] * 2 + ["wide.png"] * 3
+    sentences = dict(faults)
+    assert "line.png at 192000x64 would take" in sentences["line.png"]
+    assert "wide.png at 20000x20 would take" in sentences["wide.png"]
+    assert len(notes) == 1 and "s.png at 94x64, will take" in notes[0]
+
+
 @pytest.mark.parametrize(
     ("width", "options", "told"),
     [
@@ -461,9 +476,14 @@ def test_no_room_for_the_scratch_file(folders, tiny, monkeypatch):
     write_image(folders / "content/big.png", picture(300, 450))
     usage = shutil.disk_usage(folders)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(UserError, match="scratch file would take 0.0 GB, and .* has 0.0 GB free"):
-        run(folders, tiny, max_memory=0.24)
+    sentence = "scratch file would take 0.0 GB, and .* has 0.0 GB free"
+    with pytest.raises(UserError, match=sentence):
+        run(folders, tiny, max_memory=0.24, content_path=folders / "content/big.png")
     assert not (folders / "out").exists()
+    # The smaller photos need none.
+    names, faults, _ = run(folders, tiny, max_memory=0.24)
+    assert len(names) == 4 and [name for name, _ in faults] == ["big.png"] * 2
+    assert re.search(sentence, faults[0][1])
 
 
 def test_a_fault_in_tiles_is_that_pictures_alone(folders, damaged, tmp_path, monkeypatch):

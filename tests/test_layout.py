@@ -143,6 +143,17 @@ def test_concat():
     assert (strip[:, [6, 17]] == 1).all() and (strip[:, :6] == 0).all()
 
 
+@pytest.mark.parametrize("shape", [(60, 100), (100, 60)])
+def test_fit_square_is_the_middle_of_the_picture_made_smaller(shape):
+    y, x = np.mgrid[: shape[0], : shape[1]] / 100
+    image = np.stack([x, y, 0.5 + 0.3 * np.sin(9 * x + 5 * y)], -1).astype(np.float32)
+    for share in (1.0, 0.5):
+        expected = layout.center_crop(layout.fit_shorter(image, round(24 / share)), 24)
+        found = layout.fit_square(image, 24, share)
+        # But for the border, where the kernel has nothing beyond the cut.
+        np.testing.assert_allclose(found[2:-2, 2:-2], expected[2:-2, 2:-2], atol=0.02)
+
+
 def test_nothing_to_show():
     for rows in ([], [[]], [[None]]):
         with pytest.raises(UserError, match="A contact sheet needs at least one image"):

@@ -216,6 +216,18 @@ def test_a_picture_that_cannot_be_read_is_left_out(options, tmp_path, capsys):
     assert "text.jpg" in said and "1 written to" in said
 
 
+def test_pictures_too_thin_are_named_and_the_rest_done(options, tmp_path):
+    for name in ("photos/a_line", "paintings/b_line"):
+        write_image(tmp_path / f"{name}.png", np.zeros((2, 6000, 3), "uint8"))
+    options |= {"max_evaluations": 2, "save_every": 0, "style_size": 64, "max_memory": 2}
+    records = list(paint_folder(GatysConfig(**options)))
+    faults = {record.path.name: str(record.fault) for record in records if record.fault}
+    assert faults.keys() == {"a_line.png", "b_line.png"}
+    assert "both sides must be 32 px" in faults["a_line.png"]
+    assert "192000x64 would take about 16.2 GB" in faults["b_line.png"]
+    assert [r.path.name for r in records if r.finished] == ["coast_stylized_night.png"]
+
+
 def test_the_memory_is_told_before_any_work(options, tmp_path):
     write_image(tmp_path / "photos/large.png", picture(400, 500))
 
@@ -227,6 +239,7 @@ def test_the_memory_is_told_before_any_work(options, tmp_path):
     for changed, side in (({"tile_size": 40}, 40), ({"max_memory": 0.9}, 256)):
         text = rf"{large} in tiles of {side} px, will take about 0\.\d GB of memory"
         assert re.fullmatch(text, told(**changed))
+    options["content_path"] = str(tmp_path / "photos/large.png")
     message = r"large.png at 500x400 in tiles of 128 px would .* and --max-memory is 0.4 GB: --cont"
     with pytest.raises(UserError, match=message):
         told(max_memory=0.4)

@@ -8,7 +8,8 @@ from keras import ops
 from tf_style import checkpoint, conditional
 from tf_style.errors import UserError
 from tf_style.images import read_image
-from tf_style.layout import center_crop, fit_shorter
+from tf_style.inference import as_image
+from tf_style.layout import fit_shorter, fit_square
 from tf_style.listing import list_images
 from tf_style.losses import content_loss, style_loss
 from tf_style.objective import layers_that_count, loss_weights
@@ -88,14 +89,14 @@ class ConditionalTrainer(_TransferTrainer):
         c = self.config
         path = c.add_style or c.style_path
         self.names = style_names(path)
-        images = [fit_shorter(read_image(file), c.style_size) for file in list_images(path)]
+        images = [
+            as_image(fit_shorter(read_image(file), c.style_size), f"`{file}`")
+            for file in list_images(path)
+        ]
         network = self.build_losses(factors, images)
         targets = [self.statistics(self.encoder(image[None])) for image in images]
         self.targets = keras.tree.map_structure(lambda *x: tf.concat(x, axis=0), *targets)
-        self.thumbnails = [
-            center_crop(fit_shorter(image, c.crop_size, enlarge=True), c.crop_size)
-            for image in images
-        ]
+        self.thumbnails = [fit_square(image, c.crop_size) for image in images]
         old = checkpoint.read_config(c.checkpoint) if c.add_style else {"model": {"styles": []}}
         known = old["model"].get("styles", ())
         if c.add_style and (old["method"] != c.method or self.names[0] in known):
@@ -154,8 +155,8 @@ class PredictedTrainer(_TransferTrainer):
 
     def build(self, factors):
         c = self.config
-        first = fit_shorter(read_image(list_images(c.style_path)[0]), c.style_size, enlarge=True)
-        network = self.build_losses(factors, [center_crop(first, c.style_size)])
+        first = fit_square(read_image(list_images(c.style_path)[0]), c.style_size)
+        network = self.build_losses(factors, [first])
         self.model = network | {"backbone": c.backbone, "plain_contraction": False}
         self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
         if c.backbone == "mobilenet_v2" and factors is None:

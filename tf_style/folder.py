@@ -68,8 +68,9 @@ def stylize_folder(
 ) -> Iterator[Done]:
     """Stylise every photo with every painting, into a folder.
 
-    Names, formats, sizes and memory are checked before any work. A picture that cannot be read is
-    named and left out, the rest is done. A style is encoded once, when it is first needed.
+    Names, formats, sizes and memory are checked before any work. A picture that cannot be
+    read, or does not fit into memory, is named and left out, the rest is done. A style is encoded
+    once, when it is first needed.
 
     Args:
         config: All of it.
@@ -96,14 +97,19 @@ def stylize_folder(
     stylize = load(config.checkpoint, config.precision)
     paths = [source for source in sources.values() if isinstance(source, Path)]
     tiled = TiledTransfer(stylize, config.tile_statistics)
-    plans, notes = plans_of(config, tiled, [content for content, _ in todo], paths)
-    for note in notes:
+    plans = plans_of(config, tiled, [content for content, _ in todo], paths)
+    for note in plans.notes:
         yield Done(None, 0, total, note=note)
+
+    def read_style(path):
+        if path in plans.styles:
+            raise plans.styles[path]
+        return _read_style(config, path)
 
     @functools.cache
     def encoded(name):
         source = sources[name]
-        return stylize.encode_style(_read_style(config, source) if paths else source)
+        return stylize.encode_style(read_style(source) if paths else source)
 
     for sheet in wanted.values():
         names = dict.fromkeys(name for mixture in sheet for name in mixture)
@@ -120,7 +126,7 @@ def stylize_folder(
 
     def statistics(mixture, content):
         if config.preserve_color == "match":
-            styles = (_read_style(config, sources[name]) for name in mixture)
+            styles = (read_style(sources[name]) for name in mixture)
             parts = [stylize.encode_style(match_color(style, content)) for style in styles]
         else:
             parts = [encoded(name) for name in mixture]
@@ -128,7 +134,9 @@ def stylize_folder(
 
     def read(entry):
         path, outs = entry
-        if path in plans:
+        if path in plans.contents:
+            return _Photo(path, outs, fault=plans.contents[path])
+        if path in plans.tiles:
             return _Photo(path, outs)  # Two that large are not to be there at once.
         try:
             return _Photo(path, outs, _read_content(config, path, shown))
@@ -145,10 +153,10 @@ def stylize_folder(
                 for out in first.outs.values():
                     yield _Result(out, first, at=first.path, fault=first.fault)
                 continue
-            if first.path in plans:
+            if first.path in plans.tiles:
                 if should_stop():
                     return
-                yield from in_tiles(first, plans[first.path])
+                yield from in_tiles(first, plans.tiles[first.path])
                 continue
             encoded = stylize.encode_content(np.stack([photo.image for photo in batch]))
             for label in first.outs:

@@ -199,14 +199,15 @@ def center_crop(image: np.ndarray, size: int = 0) -> np.ndarray:
     return image[top : top + side, left : left + side].copy()
 
 
-def fit_square(image: np.ndarray, size: int) -> np.ndarray:
-    """The largest square of the middle, enlarged or shrunk to `size` pixels.
+def fit_square(image: np.ndarray, size: int, share: float = 1.0) -> np.ndarray:
+    """Cut a square from the middle, and enlarge or shrink it to `size` pixels.
 
     Cut first: a thin picture that was scaled first might not fit into memory.
 
     Args:
         image: Image `(h, w, 3)`.
         size: The square's side in pixels.
+        share: The part of the shorter side that is cut, in (0, 1].
 
     Returns:
         Image `(size, size, 3)`.
@@ -215,7 +216,8 @@ def fit_square(image: np.ndarray, size: int) -> np.ndarray:
         >>> fit_square(np.ones((2, 6000, 3), np.float32), 64).shape
         (64, 64, 3)
     """
-    return resize(center_crop(image), size, size)
+    side = max(1, round(share * min(as_image(image).shape[:2])))
+    return resize(center_crop(image, side), size, size)
 
 
 def grid(rows: Sequence[Sequence[np.ndarray | None]], pad: int = 4) -> np.ndarray:

@@ -21,12 +21,12 @@ from tf_style.errors import NonFiniteError, UserError
 from tf_style.film import check_film, write_film
 from tf_style.gatys import Iterate, gatys
 from tf_style.images import probe, read_image
-from tf_style.layout import concat, fit_longer, fit_shorter, resize, resize_mask, scaled_size
-from tf_style.memory import allowed_memory, check_memory
+from tf_style.layout import concat, fit_longer, resize, resize_mask, scaled_size
+from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
 from tf_style.ops import match_color, preserve_luma
 from tf_style.options import weighted
 from tf_style.outputs import check_count, check_sheet, outputs_of, pictures_of, short_names
-from tf_style.scales import MIN_SIDE, bytes_of, plan, tile_for
+from tf_style.scales import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
 from tf_style.weights import read_npz, write_atomically, write_npz
 from tf_style.writing import write_image
 
@@ -98,18 +98,21 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
     layers_up_to(config.encoder, [*weighted(config.content_layers), *weighted(config.style_layers)])
     if skipped := total - len(todo):
         yield Painted(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
-    if todo and (estimate := _check_memory(config, [content for content, _ in todo])):
+    unfit, estimate = _check_sizes(config, dict.fromkeys(content for content, _ in todo))
+    if estimate:
         yield Painted(None, 0, total, note=estimate)
 
     for number, ((content_path, label), out) in enumerate(todo.items(), skipped + 1):
         at = content_path
         try:
+            if at in unfit:
+                raise unfit[at]
             content = fit_longer(_read(config, content_path), config.content_size)
             columns = 2 if config.concat else 1  # And the paintings.
             check_sheet(config, content_path, *content.shape[:2], columns=columns)
             pictures = []
             for at in used[label]:
-                pictures.append(_style(config, _read(config, at), content))
+                pictures.append(_read_style(config, at, content))
             at = out
             for iterate in _paint(config, content, pictures, out, should_stop):
                 yield Painted(out, number, total, iterate, note=iterate.note)
@@ -237,11 +240,17 @@ def _read(config, path):
     return read_image(path, background=config.background, max_pixels=config.max_pixels)
 
 
-def _style(config, image, content):
-    if config.style_size:
-        return fit_shorter(image, config.style_size, enlarge=True)
-    longer = max(MIN_SIDE, round(max(content.shape[:2]) * config.style_scale))
-    return fit_longer(image, longer, enlarge=True)
+def _read_style(config, path, content):
+    image = _read(config, path)
+    if not config.style_size:
+        longer = max(MIN_SIDE, round(max(content.shape[:2]) * config.style_scale))
+        return fit_longer(image, longer, enlarge=True)
+    height, width = scaled_size(*image.shape[:2], shorter=config.style_size, enlarge=True)
+    # A thin one is enlarged to what no machine has.
+    in_tiles = tile_for(config, *content.shape[:2], allowed_memory(config.max_memory))
+    each = PICTURE_BYTES if in_tiles else BYTES_PER_PIXEL
+    check_memory(height, width, str(path), "style_size", each, config.max_memory)
+    return resize(image, height, width)
 
 
 def _mask(config, path, image):
@@ -259,20 +268,28 @@ def _mask(config, path, image):
     return mask
 
 
-def _check_memory(config, contents):
-    """Refuse what will not fit and what is too small, from headers alone."""
-    sizes = []
+def _check_sizes(config, contents):
+    """From headers alone: why photos are left out that are too small or do not fit, and a sentence
+    on the largest of the others. Refuse to begin if there are no others.
+    """
+    unfit, costs = {}, {}
     for path in contents:
         try:
             info = probe(path, config.max_pixels)
         except UserError:
             continue  # Named when its turn comes.
-        size = scaled_size(info.height, info.width, longer=config.content_size)
-        plan(*size, config.scales, config.max_evaluations)
-        sizes.append((*size, str(path)))
-    if not sizes:
-        return ""
-    height, width, path = max(sizes, key=lambda size: size[0] * size[1])
+        height, width = scaled_size(info.height, info.width, longer=config.content_size)
+        try:
+            costs[height * width] = _memory_of(config, height, width, str(path))
+        except UserError as fault:
+            unfit[path] = fault
+    if unfit and len(unfit) == len(contents):
+        raise next(iter(unfit.values()))
+    return unfit, costs[max(costs)] if costs else ""
+
+
+def _memory_of(config, height, width, path):
+    """A sentence on the memory that a photo takes; a UserError if it does not fit."""
     limit = allowed_memory(config.max_memory)
     tiles = {(h, w): tile_for(config, h, w, limit)
              for h, w, _ in plan(height, width, config.scales, config.max_evaluations)}  # fmt: skip

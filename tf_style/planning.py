@@ -1,7 +1,9 @@
-"""Which photos of a folder are done in tiles, and whether all of it fits, from headers alone."""
+"""Which photos of a folder are done in tiles, and what does not fit, from headers alone."""
 
+import contextlib
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from tf_style.config import StylizeConfig
 from tf_style.errors import UserError
@@ -12,7 +14,7 @@ from tf_style.memory import TilePlan, allowed_memory, check_memory, plan_tiles, 
 from tf_style.scratch import check_disk
 from tf_style.tiled import TiledTransfer
 
-__all__ = ["plans_of", "size_of"]
+__all__ = ["Plans", "plans_of", "size_of"]
 
 
 def size_of(config: StylizeConfig, height: int, width: int) -> tuple[int, int]:
@@ -32,10 +34,26 @@ def size_of(config: StylizeConfig, height: int, width: int) -> tuple[int, int]:
     return scaled_size(*cropped, longer=config.content_size)
 
 
+class Plans(NamedTuple):
+    """What becomes of the pictures of a run.
+
+    Attributes:
+        tiles: Photo -> how it is done, if it is done in tiles.
+        contents: Photo -> why it is left out, if it fits neither way.
+        styles: Painting -> why it is left out, if it does not fit.
+        notes: Sentences on the memory that the largest pictures take.
+    """
+
+    tiles: dict[Path, TilePlan]
+    contents: dict[Path, UserError]
+    styles: dict[Path, UserError]
+    notes: list[str]
+
+
 def plans_of(
     config: StylizeConfig, tiled: TiledTransfer, contents: list[Path], styles: list[Path]
-) -> tuple[dict[Path, TilePlan], list[str]]:
-    """Which photos are done in tiles, from headers alone, and what the largest pictures take.
+) -> Plans:
+    """Decide from headers alone which photos are done in tiles, and which pictures do not fit.
 
     Args:
         config: Of the run.
@@ -43,51 +61,60 @@ def plans_of(
         contents: The photos that are to be done.
         styles: The paintings, which are never done in tiles.
 
-    Returns:
-        Photo -> how it is done, if it is done in tiles; and sentences on the memory.
-
     Raises:
-        UserError: A picture that fits neither way, or a disk without room for what is kept.
+        UserError: No photo fits, or no painting.
     """
-    plans, in_tiles, whole = {}, [], []
-    for path in dict.fromkeys(contents):
-        if info := _probed(config, path):
-            height, width = size_of(config, info.height, info.width)
-            size = (height * width, height, width, str(path))
-            if _needs_tiles(config, height, width):
-                resized = (height, width) != (info.height, info.width)
-                plans[path] = plan_tiles(
-                    height,
-                    width,
-                    str(path),
-                    tiled.halo,
-                    tiled.scratch_bytes(height, width, config.passes),
-                    tile=config.tile_size,
-                    source_pixels=resized * info.height * info.width,
-                    max_memory=config.max_memory,
-                )
-                in_tiles.append((*size, plans[path]))
-            else:
-                whole.append((*size, "content_size"))
-    for path in styles:
-        if info := _probed(config, path):
-            side = min(info.height, info.width)
-            sides = (side, side) if config.crop else (info.height, info.width)
-            height, width = scaled_size(*sides, shorter=config.style_size, enlarge=True)
-            whole.append((height * width, height, width, str(path), "style_size"))
-    notes = []
-    if whole:
-        _, *picture = max(whole)
-        notes.append(check_memory(*picture, max_memory=config.max_memory))
-    if in_tiles:
-        _, height, width, path, plan = max(in_tiles, key=lambda picture: picture[0])
-        note = f"{path} at {width}x{height} is done in tiles of {plan.tile} px, with about "
-        note += f"{plan.memory / 1e9:.1f} GB of memory"
-        if plan.spilled and plan.scratch:
-            check_disk(plan.scratch)
-            note += f" and {plan.scratch / 1e9:.1f} GB of scratch file in {tempfile.gettempdir()}"
-        notes.append(note)
-    return plans, notes
+    plans, whole, in_tiles = Plans({}, {}, {}, []), [], []
+
+    def add(path, height, width, option):
+        """Note what a picture takes as a whole."""
+        note = check_memory(height, width, str(path), option, max_memory=config.max_memory)
+        whole.append((height * width, note))
+
+    for path, info in _probed(config, contents):
+        height, width = size_of(config, info.height, info.width)
+        try:
+            if not _needs_tiles(config, height, width):
+                add(path, height, width, "content_size")
+                continue
+            resized = (height, width) != (info.height, info.width)
+            plan = plan_tiles(
+                height,
+                width,
+                str(path),
+                tiled.halo,
+                tiled.scratch_bytes(height, width, config.passes),
+                tile=config.tile_size,
+                source_pixels=resized * info.height * info.width,
+                max_memory=config.max_memory,
+            )
+            in_tiles.append((height * width, _checked_tiles(path, height, width, plan)))
+            plans.tiles[path] = plan
+        except UserError as fault:
+            plans.contents[path] = fault
+    for path, info in _probed(config, styles):
+        side = min(info.height, info.width)
+        sides = (side, side) if config.crop else (info.height, info.width)
+        try:
+            size = scaled_size(*sides, shorter=config.style_size, enlarge=True)
+            add(path, *size, "style_size")
+        except UserError as fault:
+            plans.styles[path] = fault
+    for paths, faults in ((contents, plans.contents), (styles, plans.styles)):
+        if paths and all(path in faults for path in paths):
+            raise faults[paths[0]]
+    plans.notes.extend(max(found)[1] for found in (whole, in_tiles) if found)
+    return plans
+
+
+def _checked_tiles(path, height, width, plan):
+    """A sentence on a photo that is done in tiles, if the disk has room for its scratch file."""
+    note = f"{path} at {width}x{height} is done in tiles of {plan.tile} px, with about "
+    note += f"{plan.memory / 1e9:.1f} GB of memory"
+    if plan.spilled and plan.scratch:
+        check_disk(plan.scratch)
+        note += f" and {plan.scratch / 1e9:.1f} GB of scratch file in {tempfile.gettempdir()}"
+    return note
 
 
 def _needs_tiles(config, height, width):
@@ -100,8 +127,8 @@ def _needs_tiles(config, height, width):
     return untiled_bytes(height, width) > allowed_memory(config.max_memory)
 
 
-def _probed(config, path):
-    try:
-        return probe(path, config.max_pixels)
-    except UserError:
-        return None  # Named when its turn comes.
+def _probed(config, paths):
+    """Each picture with what its header says; what cannot be read is named when its turn comes."""
+    for path in dict.fromkeys(paths):
+        with contextlib.suppress(UserError):
+            yield path, probe(path, config.max_pixels)

@@ -9,7 +9,7 @@ from tf_style.config import TrainConfig
 from tf_style.data import Pictures
 from tf_style.film import write_film
 from tf_style.images import read_image
-from tf_style.layout import center_crop, fit_shorter, grid
+from tf_style.layout import fit_square, grid
 from tf_style.trainer import Trainer
 from tf_style.writing import write_image
 
@@ -74,7 +74,7 @@ class Previews:
     def _middle(self, path):
         """A picture as training would cut it, but from the middle."""
         c = self.config
-        return center_crop(fit_shorter(read_image(path), c.resize_size, enlarge=True), c.crop_size)
+        return fit_square(read_image(path), c.crop_size, c.crop_size / c.resize_size)
 
     def _held_out_losses(self):
         contents = self.pictures["val_content"].paths

@@ -11,7 +11,7 @@ from tf_style.objective import layers_that_count
 from tf_style.options import weighted
 from tf_style.tiled_objective import halo_of
 
-__all__ = ["MIN_SIDE", "bytes_of", "plan", "tile_for"]
+__all__ = ["MIN_SIDE", "PICTURE_BYTES", "bytes_of", "plan", "tile_for"]
 
 # Under 32 px a side relu5_1 has two positions or one.
 MIN_SIDE = 32

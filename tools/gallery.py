@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import tf_style
-from tf_style.layout import center_crop, fit_longer, fit_shorter, grid
+from tf_style.layout import fit_longer, fit_shorter, fit_square, grid
 
 ROOT = Path(__file__).parent.parent
 CELL = 256
@@ -20,7 +20,7 @@ FAULTS = [("coast", "starry_night"), ("dandelions", "starry_night"), ("astronaut
 
 def cell(image, side=CELL):
     """A picture as a square of a sheet."""
-    return center_crop(fit_shorter(image, side, enlarge=True))
+    return fit_square(image, side)
 
 
 def pictures(folder):
