@@ -136,11 +136,13 @@ def test_grid_letterboxes():
 
 
 def test_concat():
-    dark, small = np.zeros((8, 6, 3), np.float32), np.full((4, 5, 3), 0.5, np.float32)
-    strip = layout.concat([dark, small, dark], pad=1)
-    assert strip.shape == (8, 6 + 1 + 10 + 1 + 6, 3)
-    np.testing.assert_allclose(strip[:, 7:17], 0.5, atol=1e-6)
-    assert (strip[:, [6, 17]] == 1).all() and (strip[:, :6] == 0).all()
+    dark, gray = np.zeros((8, 6, 3), np.float32), np.full((4, 5, 3), 0.5, np.float32)
+    for other in (gray, layout.resize(gray, 16, 20)):
+        # All of the first one's height, which a larger one does not change.
+        strip = layout.concat([dark, other, dark], pad=1)
+        assert strip.shape == (8, 6 + 1 + 10 + 1 + 6, 3)
+        np.testing.assert_allclose(strip[:, 7:17], 0.5, atol=1e-6)
+        assert (strip[:, [6, 17]] == 1).all() and (strip[:, :6] == 0).all()
 
 
 @pytest.mark.parametrize("shape", [(60, 100), (100, 60)])

@@ -297,7 +297,10 @@ class StylizeConfig(Options):
         "jpg", "Format of the results.", choices=("jpg", "png", "webp"), group=OUTPUT
     )
     quality: int = option(95, "JPEG's or WebP's quality.", low=1, high=100, group=OUTPUT)
-    concat: bool = option(False, "Write content, style and result side by side.", group=OUTPUT)
+    concat: bool = option(
+        False, "Write content, style and result side by side, at the result's height.",
+        group=OUTPUT,
+    )  # fmt: skip
     overwrite: bool = option(False, "Replace results that exist.", group=OUTPUT)
     skip_existing: bool = option(False, "Leave results that exist and do the rest.", group=OUTPUT)
 

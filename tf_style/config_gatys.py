@@ -76,7 +76,8 @@ class GatysConfig(Options):
         group=INPUT,
     )  # fmt: skip
     content_mask: tuple[str, ...] = option(
-        (), "Regions of the photo: grey pictures of any size, white inside, separated by commas.",
+        (), "Regions of the photo: grey pictures of any size, white inside, black or transparent "
+        "outside, separated by commas; one of another shape than the photo's is stretched.",
         group=INPUT,
     )  # fmt: skip
     style_mask: tuple[str, ...] = option(

@@ -294,7 +294,7 @@ def _captioned(image: np.ndarray, label: str) -> np.ndarray:
 
 
 def concat(images: Sequence[np.ndarray], pad: int = 4) -> np.ndarray:
-    """Images side by side on white, each scaled to the tallest one's height.
+    """Images side by side on white, each scaled to the first one's height.
 
     Args:
         images: At least one image.
@@ -313,7 +313,7 @@ def concat(images: Sequence[np.ndarray], pad: int = 4) -> np.ndarray:
     images = [as_image(image) for image in images]
     if not images:
         raise UserError("A strip needs at least one image. Received: none.")
-    height = max(image.shape[0] for image in images)
+    height = images[0].shape[0]
     gap = np.ones((height, pad, 3), np.float32)
     strip = []
     for image in images:

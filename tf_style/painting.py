@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -254,13 +255,13 @@ def _read_style(config, path, content):
 
 
 def _mask(config, path, image):
-    """A mask at its picture's size; its shape must be the picture's, but for rounding."""
-    mask = _read(config, path).mean(axis=-1)
+    """A mask at its picture's size: grey times opacity."""
+    mask = read_image(path, background="black", max_pixels=config.max_pixels).mean(axis=-1)
     (height, width), (h, w) = image.shape[:2], mask.shape
     if abs(h * width - w * height) > 0.02 * max(h * width, w * height):
-        raise UserError(
-            f"The mask `{path}` of {w}x{h} does not go with a picture of {width}x{height}: their "
-            "shapes must be alike."
+        warnings.warn(
+            f"The mask `{path}` of {w}x{h} is stretched to its picture's shape, {width}x{height}.",
+            stacklevel=2,
         )
     mask = resize_mask(mask, height, width)
     if not mask.max() > 0.5:
