@@ -166,7 +166,7 @@ def test_training(terminal, tmp_path):
     ckpt = f"--checkpoint={tmp_path}/ckpt"
     code, shown, remains = terminal(60, train.main, *both(tmp_path), ckpt, *small)
     assert code == 0
-    assert re.search(r"looking at content +0% 0/1 pictures|looking at style .* 1/1 pictures", shown)
+    assert re.search(r"looking at style ━+ 100% 1/1 pictures\s", shown)
     assert re.search(r"training ━+ +0% 0/80 steps\s", shown)
     assert re.search(r"training .*\d% \d+s left \d+/80 steps\s+content ", shown)
     losses = [line for line in remains if re.match(r"\d+/80 steps, content ", line)]

@@ -87,16 +87,19 @@ class Bar(Progress):
         """
         now = time.monotonic()
         task = self.tasks[-1] if self.tasks else None
-        if task is None or task.description != title:
-            if task:
-                self.remove_task(task.id)
-            self.add_task(title, total=None, unit=unit, text="", began=(now, done), ends=None)
-            task, self.last = self.tasks[-1], None
-        first, before = task.fields["began"]
+        anew = task is None or task.description != title
+        first, before = (now, done) if anew else task.fields["began"]
         if steady and done > before:
             left = (now - first) / (done - before) * (total - done)
         ends = None if left is None else now + left
-        self.update(task.id, completed=done, total=total, unit=unit, text=text, ends=ends)
+        fields = {"unit": unit, "text": text, "ends": ends, "began": (first, before)}
+        if not anew:
+            self.update(task.id, completed=done, total=total, **fields)
+            return
+        if task:
+            self.remove_task(task.id)
+        self.add_task(title, completed=done, total=total, **fields)
+        self.last = None
 
     def due(self) -> bool:
         """Whether a line that remains is due; the first and the last always are."""
