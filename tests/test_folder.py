@@ -1,5 +1,6 @@
 """Folders of photos and paintings to a folder of results."""
 
+import json
 import re
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ import pytest
 from conftest import picture, scratch_files
 from PIL import Image
 
-from tf_style import folder, inference, memory
+from tf_style import checkpoint, folder, inference, memory
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.folder import stylize_folder
@@ -539,6 +540,29 @@ def test_a_folder_in_a_style_by_name(folders, table):
     names, _, notes = run(folders, table, style=("wave:0.6", "night:0.4"))
     assert names[0] == "a_stylized_wave60_night40.png"
     assert "the style is 60% wave, 40% night" in notes
+
+
+def test_a_table_of_one_style_needs_no_name(folders, table, tmp_path):
+    with np.load(table / "stylizer.npz") as file:
+        arrays = {name: file[name] for name in file if not name.startswith("styles/")}
+        arrays |= {"styles/night": file["styles/night"]}
+    config = json.loads((table / "config.json").read_text())
+    config["model"]["styles"] = ["night"]
+    checkpoint.create(tmp_path / "one", config, arrays)
+    one = {"content_path": str(folders / "content/a.png")}
+    names, faults, _ = run(folders, tmp_path / "one", **one)
+    assert (names, faults) == (["a_stylized_night.png"], [])
+    found = read_image(folders / "out" / names[0])
+    [name], _, _ = run(folders, table, style=("night",), overwrite=True, **one)
+    np.testing.assert_array_equal(found, read_image(folders / "out" / name))
+
+
+def test_a_file_for_a_name_is_told_where_it_belongs(folders, tiny):
+    file = str(folders / "style/s.png")
+    with pytest.raises(UserError, match=rf"takes names .*: give a file by --style-path {file}\.$"):
+        run(folders, tiny, style=(file,), style_path="images/styles")
+    with pytest.raises(UserError, match="--style-path: `images/styles` does not exist"):
+        run(folders, tiny, style=("wave",), style_path="images/styles")
 
 
 def test_the_way_between_styles(folders, table):

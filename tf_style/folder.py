@@ -293,13 +293,21 @@ def _sources(config):
                 "`preserve_color` match changes the painting, but the model has its styles by "
                 "name; use luma."
             )
-        if not (config.style or config.style_grid or config.all_styles):
+        if names[1:] and not (config.style or config.style_grid or config.all_styles):
             raise UserError(
                 f"The model {config.checkpoint} has styles by name: give --style or --all-styles; "
                 f"it has {', '.join(names)}."
             )
     else:
-        paths = pictures_of(config, "style_path")
+        try:
+            paths = pictures_of(config, "style_path")
+        except UserError as error:
+            files = [name for name in config.style if Path(name).is_file()]
+            if not files:
+                raise
+            raise UserError(
+                f"`style` takes names of paintings: give a file by --style-path {files[0]}."
+            ) from error
         if config.style_weights:
             check_count(config.style_weights, paths)
         sources = {name: path for path, name in short_names(paths).items()}
