@@ -174,8 +174,11 @@ def test_importing_is_cheap(module, allowed, tmp_path):
 BACKEND = "ImportError: tf_style needs Keras' TensorFlow backend; {} says 'jax': set KERAS_BACKEND="
 
 
+CHECK = "tf_style.check_backend()"
+
+
 def test_another_backend_by_variable(tmp_path):
-    run = python("import tf_style", KERAS_HOME=str(tmp_path), KERAS_BACKEND="jax")
+    run = python("import tf_style; tf_style.load", KERAS_HOME=str(tmp_path), KERAS_BACKEND="jax")
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith(BACKEND.format("KERAS_BACKEND"))
 
@@ -183,24 +186,25 @@ def test_another_backend_by_variable(tmp_path):
 def test_another_backend_by_file(tmp_path):
     config = tmp_path / "keras.json"
     config.write_text('{"backend": "jax"}')
-    run = python("import tf_style", KERAS_HOME=str(tmp_path))
+    run = python(f"import tf_style; {CHECK}", KERAS_HOME=str(tmp_path))
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith(BACKEND.format(config))
     # The variable wins, as in Keras.
-    run = python("import tf_style", KERAS_HOME=str(tmp_path), KERAS_BACKEND="tensorflow")
+    run = python(f"import tf_style; {CHECK}", KERAS_HOME=str(tmp_path), KERAS_BACKEND="tensorflow")
     assert (run.returncode, run.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("content", ['{"backend": "tensorflow"}', "{}", "[]", "not json", "\xff"])
 def test_other_files_are_no_hindrance(tmp_path, content):
     (tmp_path / "keras.json").write_text(content, "latin-1")
-    run = python("import tf_style", KERAS_HOME=str(tmp_path))
+    run = python(f"import tf_style; {CHECK}", KERAS_HOME=str(tmp_path))
     assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_another_backend_already_chosen(tmp_path):
     (tmp_path / "keras.py").write_text("class config:\n    backend = lambda: 'jax'\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import keras, tf_style"
-    run = python(code, KERAS_HOME=str(tmp_path))
-    assert run.returncode == 1
-    assert run.stderr.splitlines()[-1].startswith(BACKEND.format("keras.config.backend()"))
+    head = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import keras, tf_style"
+    for code in (CHECK, "keras.ops = 0; import tf_style.ops"):
+        run = python(f"{head}; {code}", KERAS_HOME=str(tmp_path))
+        assert run.returncode == 1
+        assert run.stderr.splitlines()[-1].startswith(BACKEND.format("keras.config.backend()"))

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 
@@ -461,6 +462,32 @@ def test_closed_streams_are_given_to_no_file(tmp_path):
     assert (tmp_path / "result").read_text() == "result"
 
 
+@pytest.mark.parametrize("module", [stylize, train, evaluate])
+def test_no_arguments(call, module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, lines = call(module.main)
+    assert code == 2
+    needed = r"`content_path` is needed|--content-path: `images/inputs` does not exist"
+    assert re.search(needed, lines[-1])
+
+
+def test_warnings_that_are_made_errors_are_sentences_too(capsys):
+    def main(config):
+        warnings.warn("`a.gif` has several frames", stacklevel=1)  # An error here, as by -W error.
+
+    assert app.run(StylizeConfig, main, "", ["b.py"]) == 2
+    assert capsys.readouterr().err == "b.py: `a.gif` has several frames\n"
+
+
+def test_no_folder_for_temporary_files(monkeypatch, tmp_path, capfd):
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")  # So that it is put back.
+        patch.delenv("TF_CPP_MIN_LOG_LEVEL")
+        app.import_tensorflow()
+    assert capfd.readouterr() == ("", "")
+
+
 # -- in a process of their own ---------------------------------------------------------------------
 
 
@@ -523,11 +550,49 @@ def test_vgg19_that_cannot_be_had(run, folders):
     assert not (folders / "ckpt").exists()
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_another_backend(run, door):
-    done = run(door, "--help", env={"KERAS_BACKEND": "jax"})
+SCRIPT = "import sys; from tf_style.cli.{} import main; sys.exit(main(['{}', *sys.argv[1:]]))"
+
+
+@pytest.mark.parametrize(
+    "words, name",
+    [
+        (["stylize.py"], "stylize.py"),
+        (["train.py"], "train.py"),
+        (["-m", "tf_style.evaluate"], "evaluate.py"),
+        (["-c", SCRIPT.format("stylize", "tf-style-stylize")], "tf-style-stylize"),
+        (["-c", SCRIPT.format("train", "tf-style-train")], "tf-style-train"),
+    ],
+)
+def test_another_backend(run, words, name):
+    done = run(*words, env={"KERAS_BACKEND": "jax"})
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(rf"{door}: tf_style needs Keras' TensorFlow backend; .*\n", done.stderr)
+    assert re.fullmatch(rf"{name}: tf_style needs Keras' TensorFlow backend; .*\n", done.stderr)
+
+
+NOBODY = """
+import os, pwd
+def getpwuid(uid):
+    raise KeyError(uid)
+pwd.getpwuid = getpwuid
+os.environ.pop("HOME", None)
+import tf_style
+tf_style.check_backend()
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-OO", "stylize.py"],
+        ["-OO", "train.py", "--method=conditional"],
+        ["-c", NOBODY + SCRIPT.format("stylize", "x")],
+    ],
+    ids=["no docstrings", "no docstrings, by method", "no home"],
+)
+def test_help_wherever_it_is_asked_for(run, words):
+    done = run(*words, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  --content-path  (default: " in done.stdout
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -553,3 +553,25 @@ def test_digest_does_not_tell_where_the_folder_is(folder, tmp_path, monkeypatch)
     assert scan(moved).digest == digest
     monkeypatch.chdir(moved)
     assert scan(".").digest == digest
+
+
+def test_without_a_home_nothing_is_remembered(folder, tmp_path, monkeypatch):
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert data.scan(folder) == scan(folder)
+    assert not (tmp_path / "~").exists()
+
+
+def test_folders_and_files_whose_names_are_not_utf_8(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photos = tmp_path / os.fsdecode(b"caf\xe9")
+    save(photos / os.fsdecode(b"\xe9.png"), noise(20, 24))
+    found = data.scan(photos)
+    assert [Path(path).parent for path in found.paths] == [photos]
+    assert data.scan(photos) == found
+    assert len(list((tmp_path / "cache" / "tf_style").iterdir())) == 1

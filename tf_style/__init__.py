@@ -13,7 +13,6 @@ import importlib
 import json
 import os
 import sys
-from pathlib import Path
 
 __version__ = "0.1.0"
 
@@ -49,6 +48,7 @@ __all__ = sorted(_PUBLIC)
 def __getattr__(name: str):
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tf_style' has no attribute {name!r}")
+    check_backend()
     return getattr(importlib.import_module(f"tf_style.{_PUBLIC[name]}"), name)
 
 
@@ -56,19 +56,25 @@ def __dir__():
     return __all__
 
 
-def _check_backend():
-    """Refuse another Keras backend now, in one sentence, instead of deep inside a layer."""
+def check_backend():
+    """Refuse another Keras backend in one sentence, instead of deep inside a layer.
+
+    Whatever computes asks this before it imports Keras; `--help` and the options do without.
+
+    Raises:
+        ImportError: It names the backend, and the setting that chose it.
+    """
     if "keras" in sys.modules:
         backend, source = sys.modules["keras"].config.backend(), "keras.config.backend()"
     elif os.environ.get("KERAS_BACKEND"):
         backend, source = os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
     else:
-        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        source = os.path.join(_keras_home(), "keras.json")
         try:
-            backend = json.loads((home / "keras.json").read_text()).get("backend", "tensorflow")
+            with open(source, encoding="utf-8") as file:
+                backend = json.load(file).get("backend", "tensorflow")
         except (OSError, ValueError, AttributeError):
             return
-        source = str(home / "keras.json")
     if backend != "tensorflow":
         raise ImportError(
             f"tf_style needs Keras' TensorFlow backend; {source} says {backend!r}: "
@@ -76,4 +82,8 @@ def _check_backend():
         )
 
 
-_check_backend()
+def _keras_home():
+    """Where Keras looks for its settings; a process may have no home at all."""
+    home = os.path.expanduser("~")
+    default = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+    return os.path.expanduser(os.environ.get("KERAS_HOME", default))

@@ -366,8 +366,10 @@ def _with_tf(path, size=None, ratio=1):
 
 
 def _cache_file(root: Path) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    if not home.is_absolute():  # A process without a home: nothing is remembered.
+        return Path(os.devnull)
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return home / "tf_style" / f"scan-{name}.json"
 
 

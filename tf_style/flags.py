@@ -62,18 +62,18 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
     return from_dict(config_class, (defaults or {}) | given | paths)
 
 
-def help_text(config_class: type, doc: str, preset: str = "") -> str:
+def help_text(config_class: type, doc: str | None, preset: str = "") -> str:
     """What `--help` prints: the program's docstring, then every flag by its group.
 
     Args:
         config_class: The dataclass whose fields are the flags.
-        doc: What the program is for, with examples.
+        doc: What the program is for, with examples; None where Python has left docstrings out.
         preset: Name of the preset whose values are shown as the defaults.
     """
     presets = config_class.presets
     defaults = presets[preset] | {"preset": preset} if preset in presets else {}
     width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 100))
-    lines, group = [doc.strip()], None
+    lines, group = [(doc or "").strip()], None
     for field in by_group(config_class):
         about = field.metadata
         if about["group"] != group:

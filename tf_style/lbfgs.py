@@ -5,6 +5,8 @@ Probability, and a late one.
 """
 
 import collections
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -105,7 +107,7 @@ def lbfgs(
     https://www.tensorflow.org/probability/api_docs/python/tfp/optimizer/lbfgs_minimize
     """
     # The type of the results, which a stored state is made into, has no public name.
-    from tensorflow_probability.python.optimizer import lbfgs as tfp_lbfgs
+    tfp_lbfgs = _tfp_lbfgs()
 
     if arrays is None:
         start = tf.convert_to_tensor(start, tf.float32)
@@ -227,3 +229,17 @@ def _direction(gradient, pairs):
 
 def _dot(a, b):
     return tf.reduce_sum(a * b)
+
+
+def _tfp_lbfgs():
+    """TensorFlow Probability's module, whose import warns, and takes docstrings apart."""
+    if sys.flags.optimize > 1:
+        raise ImportError(
+            "TensorFlow Probability, whose L-BFGS this is, cannot be imported under python -OO, "
+            "which leaves docstrings out: use python -O."
+        )
+    with warnings.catch_warnings():
+        # https://github.com/tensorflow/probability/issues/1693
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from tensorflow_probability.python.optimizer import lbfgs as module
+    return module

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+import tf_style
+
 __all__ = [
     "EPSILON",
     "channel_moments",
@@ -19,6 +21,9 @@ __all__ = [
     "preserve_luma",
     "total_variation",
 ]
+
+# Here, since whatever computes imports this module, by whichever door it came.
+tf_style.check_backend()
 
 # Inside every square root of a variance, as in Huang & Belongie's normalisation; without it the
 # gradient of a constant channel's standard deviation is infinite.

@@ -1,6 +1,7 @@
 """What both scripts share: one sentence for a fault, an exit code, a progress bar."""
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -9,7 +10,8 @@ import threading
 import warnings
 from collections.abc import Callable
 
-from tf_style import __version__, flags
+import tf_style
+from tf_style import flags
 from tf_style.cli.streams import forgiving_streams
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 
@@ -35,7 +37,7 @@ OK, SOME_FAILED, USER_ERROR, NON_FINITE, NO_MEMORY, WORKER_LOST = 0, 1, 2, 3, 4,
 def run(
     config_class: type,
     main: Callable[..., int],
-    doc: str,
+    doc: str | None,
     argv: list[str] | None,
     defaults: Callable[[list[str]], dict] = lambda argv: {},
 ) -> int:
@@ -44,19 +46,19 @@ def run(
     Args:
         config_class: The dataclass of the program's options.
         main: Called with the config; returns the exit code.
-        doc: The program's docstring, the head of `--help`.
+        doc: The program's docstring, the head of `--help`; None under `python -OO`.
         argv: The command line; None for the process's own.
         defaults: Of the command line, values of flags that are not given.
     """
     argv = sys.argv if argv is None else argv
     program = os.path.basename(argv[0])
-    if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
-        print(flags.help_text(config_class, doc, value_of("preset", argv)), end="")
-        return OK
-    if "--version" in argv[1:]:
-        print(f"tf_style {__version__}")
-        return OK
     try:
+        if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
+            print(flags.help_text(config_class, doc, value_of("preset", argv)), end="")
+            return OK
+        if "--version" in argv[1:]:
+            print(f"tf_style {tf_style.__version__}")
+            return OK
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: _say(program, message, OK)
             return main(flags.parse(config_class, argv, defaults(argv)))
@@ -66,6 +68,9 @@ def run(
         return _say(program, error, WORKER_LOST)
     except KeyboardInterrupt:
         return _say(program, "interrupted", 128 + signal.SIGINT)
+    except (ImportError, Warning) as error:
+        # Another Keras backend or a missing package; or a note, where -W error makes it a fault.
+        return _say(program, error, USER_ERROR)
     except OSError as error:
         # What no check foresees: a full disk, a folder that may not be written.
         named = f"{error.filename}: {error.strerror}" if error.filename else error
@@ -103,7 +108,7 @@ def value_of(flag: str, argv: list[str]) -> str:
         'gatys'
     """
     value = ""
-    for word, after in zip(argv[1:], [*argv[2:], ""], strict=True):
+    for word, after in itertools.pairwise([*argv[1:], ""]):
         name, equals, given = word.replace("_", "-").partition("=")
         if name.lstrip("-") == flag and word.startswith("-"):
             value = word.partition("=")[2] if equals else after
@@ -138,13 +143,21 @@ def import_tensorflow() -> None:
     They are written by C++ before any setting is read, so the file descriptor is turned aside
     for the while; if the import fails they are shown. TF_CPP_MIN_LOG_LEVEL, if set, is obeyed
     instead.
+
+    Raises:
+        ImportError: Keras has another backend, or a package is not installed.
     """
+    tf_style.check_backend()
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    try:
+        aside = tempfile.TemporaryFile()
+    except OSError:  # No folder can be written to: then the greetings are shown.
+        return
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
+    with aside:
         os.dup2(aside.fileno(), 2)
         try:
             import tensorflow
