@@ -21,20 +21,27 @@ def check_options(before: dict, config: TrainConfig) -> None:
     """Refuse to go on with other options than those that the run began with.
 
     Args:
-        before: What the directory's `config.json` says of the training.
+        before: What the directory's `config.json` says of the training. An option that it lacks is
+            younger than the run, which has the default instead.
         config: What is asked for now.
 
     Raises:
-        UserError: An option that makes it another run.
+        UserError: An option that makes it another run, or a model that has no training.
     """
+    if not before:
+        raise UserError(
+            f"{config.checkpoint} has a model without its training, so that nothing can be resumed: "
+            f"give another --checkpoint, and --start-from {config.checkpoint} for its weights."
+        )
+    before = {field.name: field.default for field in dataclasses.fields(config)} | before
     free = set(FREE)
     if config.lr_schedule == "inverse":
         free.add("max_iter")  # No step depends on it, so a run may be made longer.
     for name, value in dataclasses.asdict(config).items():
-        value = list(value) if isinstance(value, tuple) else value
-        if name not in free and before.get(name, value) != value:
+        old, new = (list(x) if isinstance(x, tuple) else x for x in (before[name], value))
+        if name not in free and old != new:
             raise UserError(
-                f"The run in {config.checkpoint} has {name}={before[name]!r}, not {value!r}: give "
+                f"The run in {config.checkpoint} has {name}={old!r}, not {new!r}: give "
                 "the same options, another --checkpoint, or --overwrite to begin anew."
             )
 
