@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -9,6 +10,11 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
+
+# Workers that share the cores take one thread each. Set before TensorFlow is imported; programs
+# that tests start have a user's environment (see `environment`).
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 # The smallest training of a decoder.
 TINY = {
@@ -82,6 +88,14 @@ def stylize(tiny):
     from tf_style.inference import load
 
     return load(tiny, "float32")
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """Gives a model that ships, in float32, which is loaded once; not to be changed."""
+    from tf_style.inference import load
+
+    return functools.cache(lambda name="adain": load(name, "float32"))
 
 
 @pytest.fixture(scope="session")

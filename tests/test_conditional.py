@@ -124,15 +124,15 @@ PHOTO = center_crop(read_image(ROOT / "examples/content/astronaut.jpg"), 384)
 PAINTING = resize(center_crop(read_image(ROOT / "examples/styles/starry_night.jpg")), 256, 256)
 
 
-def test_magenta26_is_what_onnx_runtime_gives():
-    stylize = load("magenta26", "float32")
+def test_magenta26_is_what_onnx_runtime_gives(shipped):
+    stylize = shipped("magenta26")
     assert len(stylize.styles) == 26
     found = stylize(PHOTO[:96, :96], "magenta03:0.25,magenta11:0.75")
     np.testing.assert_allclose(found, GOLDEN["stylized26"], atol=1e-3)
 
 
-def test_magenta_is_what_onnx_runtime_gives():
-    stylize = load("magenta", "float32")
+def test_magenta_is_what_onnx_runtime_gives(shipped):
+    stylize = shipped("magenta")
     statistics = stylize.encode_style(PAINTING)
     np.testing.assert_allclose(statistics, GOLDEN["statistics"], atol=1e-4)
     found = stylize.transfer(PHOTO, GOLDEN["statistics"])[::6, ::6]
@@ -141,8 +141,8 @@ def test_magenta_is_what_onnx_runtime_gives():
     np.testing.assert_allclose(stylize(PHOTO, PAINTING)[::6, ::6], GOLDEN["stylized"], atol=1e-3)
 
 
-def test_magenta_takes_any_size():
-    stylize = load("magenta", "float32")
+def test_magenta_takes_any_size(shipped):
+    stylize = shipped("magenta")
     assert stylize(PHOTO[:97, :131], PAINTING, alpha=0.5).shape == (97, 131, 3)
 
 

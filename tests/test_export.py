@@ -29,6 +29,13 @@ def exported(tmp_path_factory, tiny):
     )
 
 
+@pytest.fixture(scope="module")
+def adain(tmp_path_factory):
+    """An export of the shipped model."""
+    folder = tmp_path_factory.mktemp("serving") / "adain"
+    return export_model(ExportConfig(checkpoint="adain", export_path=str(folder), quality=100))
+
+
 def test_versions_count_up_and_leave_nothing_else(tmp_path):
     folder = tmp_path / "served"
     (folder / "7").mkdir(parents=True)
@@ -60,15 +67,15 @@ def test_names_of_styles_are_an_asset(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["adain", "magenta"])
-def test_weights_are_stored_once(tmp_path, name):
-    found = export_model(ExportConfig(checkpoint=name, export_path=str(tmp_path / name)))
-    weights = sum(
-        int(np.prod(shape)) * 4
-        for _, shape in tf.train.list_variables(str(found.path / "variables/variables"))
-    )
-    # Twice would be 2; the graphs of six signatures take 2 MB.
-    assert found.size < 1.25 * weights
+def test_weights_are_stored_once(tmp_path, adain):
+    config = ExportConfig(checkpoint="magenta", export_path=str(tmp_path / "magenta"))
+    for found in (adain, export_model(config)):
+        weights = sum(
+            int(np.prod(shape)) * 4
+            for _, shape in tf.train.list_variables(str(found.path / "variables/variables"))
+        )
+        # Twice would be 2; the graphs of six signatures take 2 MB.
+        assert found.size < 1.25 * weights
 
 
 @pytest.mark.slow
@@ -193,18 +200,17 @@ TENSORFLOW = Path(tf.__file__).parent
 
 
 @pytest.fixture(scope="module")
-def stylised(tmp_path_factory):
+def stylised(tmp_path_factory, adain):
     """An export, two pictures, and what stylize.py makes of them."""
     root = tmp_path_factory.mktemp("c_api")
     for name, kind, side in (("tiger", "content", 200), ("scream", "styles", 128)):
         image = fit_shorter(read_image(ROOT / f"examples/{kind}/{name}.jpg"), side)
         write_image(root / f"{name}.jpg", image)
-    config = ExportConfig(checkpoint="adain", export_path=str(root / "adain"), quality=100)
     arguments = {"checkpoint": "adain", "precision": "float32", "style-size": 0, "quality": 100,
                  "content-path": root / "tiger.jpg", "style-path": root / "scream.jpg",
                  "out-path": root}  # fmt: skip
     assert stylize_cli.main(["stylize.py", *(f"--{k}={v}" for k, v in arguments.items())]) == 0
-    return export_model(config).path, root, read_image(root / "tiger_stylized_scream.jpg")
+    return adain.path, root, read_image(root / "tiger_stylized_scream.jpg")
 
 
 def places(path):
@@ -254,7 +260,6 @@ def test_a_c_program_stylises(stylised):
 # -- requests for hours ----------------------------------------------------------------------------
 
 FUZZ = """
-import time
 from pathlib import Path
 import numpy as np
 import tensorflow as tf
@@ -264,11 +269,9 @@ def ask(content, style):
     given = {"content_bytes": [content.tobytes()], "style_bytes": [style.tobytes()]}
     given = {name: tf.constant(data) for name, data in given.items()}
     return stylize(**given, alpha=tf.ones(1))["stylized_bytes"].numpy()[0]
-good, rng, end = ask(*files[:2]), np.random.default_rng(0), time.monotonic() + 120
+good, rng = ask(*files[:2]), np.random.default_rng(0)
 answered = refused = 0
-for k in range(3000):
-    if time.monotonic() > end:
-        break
+for k in range(1000):
     pair = [files[k % len(files)], files[k // 2 % len(files)]]
     data = pair[k % 2].copy()
     at = rng.integers(0, len(data), rng.integers(1, 8))
@@ -297,7 +300,7 @@ def test_changed_bytes_are_answered_or_refused(exported, tmp_path):
         side = 20 + ord(name) % 9
         (tmp_path / name).write_bytes(encode_image(photo[-side:, :24], kind))
     answered, refused = map(int, python(FUZZ, exported.path, tmp_path).stdout.split())
-    assert answered > 300 and refused > 300 and answered + refused > 2000
+    assert answered > 100 and refused > 100 and answered + refused == 1000
 
 
 SOAK = """
@@ -310,7 +313,7 @@ def memory():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 def jpeg():
-    height, width = rng.integers(64, 385, 2)
+    height, width = rng.integers(48, 161, 2)
     levels = np.linspace(0, 255, height * width * 3).reshape(height, width, 3).astype("uint8")
     return tf.io.encode_jpeg(levels)[None]
 for k in range(1, 501):
@@ -322,8 +325,6 @@ for k in range(1, 501):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no memory is told")
-def test_memory_stays_over_500_requests(tmp_path):
-    config = ExportConfig(checkpoint="adain", export_path=str(tmp_path / "adain"))
-    path = export_model(config).path
-    memory = [int(line) for line in python(SOAK, path, seconds=1500).stdout.split()]
+def test_memory_stays_over_500_requests(adain):
+    memory = [int(line) for line in python(SOAK, adain.path, seconds=900).stdout.split()]
     assert len(memory) == 5 and memory[-1] <= 1.1 * memory[0], memory

@@ -12,7 +12,6 @@ from tf_style.errors import UserError
 from tf_style.export import export_model
 from tf_style.export_formats import FORMATS
 from tf_style.images import read_image
-from tf_style.inference import load
 from tf_style.layout import fit_longer, fit_shorter
 
 PHOTO = fit_longer(read_image(ROOT / "examples/content/tiger.jpg"), 203)
@@ -30,13 +29,13 @@ def test_every_format_of_the_option_is_there():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["adain", "magenta26", "magenta"])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_photo_is_the_stylizers(tmp_path, kind, name):
+def test_a_photo_is_the_stylizers(tmp_path, shipped, kind, name):
     format_ = FORMATS[kind]
     path = tmp_path / f"{name}{format_.suffix}"
     config = ExportConfig(checkpoint=name, export_path=str(path), export_format=kind)
     found = export_model(config)
     assert found.path == path and found.size == sum(p.stat().st_size for p in tmp_path.iterdir())
-    stylize = load(name, "float32")
+    stylize = shipped(name)
     given = {"content": PHOTO[None]}
     if stylize.styles:
         given["style_weights"] = np.eye(1, 26, 3, "float32")

@@ -135,7 +135,7 @@ def test_changed_bytes_are_decoded_or_refused():
     """Nothing else comes of them: the process lives, and a fault has its sentence."""
     rng, outcomes = np.random.default_rng(0), {True: 0, False: 0}
     files = [np.frombuffer(make(), "uint8") for make in FILES.values()]
-    for k in range(4000):
+    for k in range(1500):
         data = files[k % len(files)].copy()
         at = rng.integers(0, len(data), rng.integers(1, 8))
         data[at] = rng.integers(0, 256, len(at))
@@ -149,7 +149,7 @@ def test_changed_bytes_are_decoded_or_refused():
             outcomes[False] += 1
         else:
             outcomes[True] += 1
-    assert min(outcomes.values()) > 100, outcomes
+    assert min(outcomes.values()) > 50, outcomes
 
 
 def test_a_jpeg_of_it_is_near():

@@ -320,8 +320,8 @@ SHIPPED = inference.PRETRAINED / "adain"
 
 
 @pytest.fixture(scope="module")
-def shipped():
-    return load("adain", "float32")
+def shipped(shipped):
+    return shipped("adain")
 
 
 @pytest.fixture(scope="module")

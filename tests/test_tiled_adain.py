@@ -81,8 +81,8 @@ def test_what_is_kept(tiny, tmp_path, monkeypatch, precision, itemsize):
 
 
 @pytest.mark.slow
-def test_the_shipped_model():
-    stylize = load("adain", "float32")
+def test_the_shipped_model(shipped):
+    stylize = shipped("adain")
     content = fit_longer(read_image("examples/content/coast.jpg"), 701)[:, :, :]
     statistics = stylize.encode_style(read_image("examples/styles/scream.jpg"))
     height, width, _ = content.shape

@@ -133,8 +133,8 @@ def test_a_thumbnail_of_a_narrow_picture_has_sixteen_pixels(networks, monkeypatc
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["exact", "thumbnail"])
 @pytest.mark.parametrize("checkpoint, style", [("paintings", "scream"), ("magenta26", "magenta03")])
-def test_shipped_models(checkpoint, style, mode):
-    stylize = load(checkpoint, "float32")
+def test_shipped_models(shipped, checkpoint, style, mode):
+    stylize = shipped(checkpoint)
     assert isinstance(stylize, StyleTransfer)
     content = fit_longer(read_image("examples/content/coast.jpg"), 701)
     statistics = stylize.encode_style(style)
