@@ -30,8 +30,8 @@ def check_options(before: dict, config: TrainConfig) -> None:
     """
     if not before:
         raise UserError(
-            f"{config.checkpoint} has a model without its training, so that nothing can be resumed: "
-            f"give another --checkpoint, and --start-from {config.checkpoint} for its weights."
+            f"{config.checkpoint} has a model without its training, which cannot be resumed: give "
+            f"another --checkpoint, and --start-from {config.checkpoint} for its weights."
         )
     before = {field.name: field.default for field in dataclasses.fields(config)} | before
     free = set(FREE)
