@@ -51,7 +51,7 @@ def run(config: TrainConfig | ConditionalConfig) -> int:
         def on_scan(what, done, total):
             bar.show(f"looking at {what}", done, total, "pictures", steady=True)
             if bar.disable and bar.due() and done < total:
-                app.say(bar, bar.line(f"{what} pictures looked at"))
+                app.say(bar, f"looking at {what}: {bar.line('pictures')}")
 
         for number, record in enumerate(train(config, interrupt, on_scan)):
             if number == 0:
