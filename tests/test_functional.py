@@ -1,9 +1,16 @@
 """Models made from their arguments, and the names of their variables."""
 
 import keras
+import numpy as np
 import pytest
+from conftest import TINY, picture
 
+from tf_style.adain_trainer import AdaINTrainer
+from tf_style.config import TrainConfig
 from tf_style.functional import FromArguments, named_variables
+from tf_style.inference import load
+from tf_style.predictor import StylePredictor
+from tf_style.tiled import TiledTransfer
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -44,3 +51,43 @@ def test_variables_are_named_by_part_and_layer():
     assert sorted(named) == ["a/dense/bias", "a/dense/kernel", "b/dense/bias", "b/dense/kernel"]
     assert named["a/dense/kernel"] is named["b/dense/kernel"] is model.get_layer("dense").kernel
     assert named_variables({}) == {}
+
+
+@pytest.fixture
+def set_keras():
+    """Sets Keras to what the package does not use, and back at the end."""
+
+    def set_keras(image_data_format, floatx, policy):
+        keras.config.set_image_data_format(image_data_format)
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+
+    yield set_keras
+    set_keras("channels_last", "float32", "float32")
+
+
+def test_nothing_depends_on_what_keras_is_set_to(set_keras, tiny, table):
+    photo, painting = picture(33, 47, 1), picture(40, 41, 2)
+
+    def made():
+        """Pictures of models, as a whole and in tiles, and the losses of a training."""
+        adain = load(tiny, "float32")
+        yield from (adain(photo, painting), load(table, "float32")(photo, "wave"))
+        yield TiledTransfer(adain)(photo, adain.encode_style(painting), tile=16)
+        trainer = AdaINTrainer(TrainConfig(**TINY))
+        batch = (picture(32, 32, k)[None] for k in range(2))
+        yield from trainer.losses(*batch, np.zeros(1, "float32")).values()
+
+    expected = list(map(np.asarray, made()))
+    set_keras("channels_first", "float16", "mixed_bfloat16")
+    for found, image in zip(made(), expected, strict=True):
+        found = np.asarray(found)
+        assert found.dtype == image.dtype and np.array_equal(found, image)
+    # Keras' own network, which can be told neither.
+    trunk = StylePredictor("mobilenet_v2").trunk
+    assert {layer.compute_dtype for layer in trunk.layers} == {"float32"}
+    assert keras.config.image_data_format() == "channels_first"
+    assert (keras.config.floatx(), keras.config.dtype_policy().name) == (
+        "float16",
+        "mixed_bfloat16",
+    )

@@ -84,11 +84,11 @@ class Grain(keras.layers.Layer):
         (True, array([1.016, 1.016, 1.016], dtype=float32))
     """
 
-    def __init__(self, stddev: float = 0.0, **kwargs):
+    def __init__(self, stddev: float = 0.0, dtype="float32", **kwargs):
         # Written so that NaN fails too.
         if not 0 <= stddev < np.inf:
             raise ValueError(f"`stddev` must be 0 or more. Received: stddev={stddev}")
-        super().__init__(**kwargs)
+        super().__init__(dtype=dtype, **kwargs)
         self.stddev = stddev
 
     def call(self, inputs, top=0, left=0):

@@ -10,6 +10,7 @@ from keras import ops
 from tf_style.adain import colors_of, restyled
 from tf_style.color import ColorTransfer, color_channels
 from tf_style.encoder import stride_of
+from tf_style.functional import keras_defaults
 from tf_style.grain import Grain
 from tf_style.images import as_floats
 from tf_style.scratch import Plane
@@ -28,6 +29,7 @@ class TiledAdaIN:
         stylizer: An `AdaINStylizer`.
     """
 
+    @keras_defaults()
     def __init__(self, stylizer: keras.Model):
         self.layer, skips = stylizer.arguments["layer"], stylizer.arguments["skip_layers"]
         encoder, self._grain = stylizer.encoder, Grain(stylizer.arguments["grain"])

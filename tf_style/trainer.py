@@ -14,6 +14,7 @@ from tf_style import checkpoint
 from tf_style.config import TrainConfig
 from tf_style.encoder import build_encoder, default_weights
 from tf_style.errors import UserError
+from tf_style.functional import keras_defaults
 from tf_style.grain import random_grain
 from tf_style.precision import compute_dtype
 
@@ -83,7 +84,7 @@ class Trainer:
         c = self.config = config
         self.strategy = tf.distribute.get_strategy()
         keras.utils.set_random_seed(c.seed)
-        with self.strategy.scope():
+        with self.strategy.scope(), keras_defaults():
             self.build(factors)
             rate = LearningRate(
                 c.learning_rate, c.lr_schedule, c.lr_decay, c.max_iter, c.warmup_iter
