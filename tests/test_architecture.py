@@ -17,8 +17,8 @@ PACKAGE = Path(tf_style.__file__).parent
 LEVELS = [
     # leaves
     "errors options config config_gatys config_conditional config_export config_evaluate flags ops"
-    " layout images listing writing outputs weights film precision devices memory graph_images"
-    " artefacts",
+    " layout formats images listing writing outputs weights film precision devices memory"
+    " graph_images artefacts",
     # parts
     "functional layers grain color tiling scratch encoder decoder predictor transfer losses lbfgs"
     " adam data checkpoint",

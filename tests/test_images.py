@@ -16,6 +16,7 @@ RNG = np.random.default_rng(7)
 Y, X = np.mgrid[0:24, 0:40]
 PICTURE = np.stack([40 + 5 * X, 20 + 8 * Y, 30 + 2 * X + 3 * Y], -1).clip(0, 255).astype(np.uint8)
 FLOAT = PICTURE.astype(np.float32) / 255
+DEEP = PICTURE[..., 0].astype(np.uint16) * 257
 
 
 def srgb(linear):
@@ -32,6 +33,26 @@ def png(width, height, *extra, late=()):
     pixels = zlib.compress(bytes(min((3 * width + 1) * height, 10_000)))
     chunks = [(b"IHDR", header), *extra, (b"IDAT", pixels), *late, (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*item) for item in chunks)
+
+
+def tiff(pixels, form=1, photometric=1, order="<", bits=0, **tags):
+    """A TIFF of any kind of values, behind its header in one strip; more tags as in t254=1."""
+    (height, width), channels = pixels.shape[:2], pixels[0, 0].size
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    found = {256: width, 257: height, 258: [bits or 8 * pixels.itemsize] * channels, 259: 1,
+             262: photometric, 273: 8, 277: channels, 278: height, 279: len(data),
+             339: [form] * channels}  # fmt: skip
+    found |= {int(name[1:]): value for name, value in tags.items()}
+    start, entries, behind = 8 + len(data), b"", b""
+    end = start + 2 + 12 * len(found) + 4
+    for tag, value in sorted(found.items()):
+        values, (code, kind) = np.ravel(value), ("H", 3) if isinstance(value, list) else ("I", 4)
+        packed = struct.pack(f"{order}{len(values)}{code}", *values)
+        if len(packed) > 4:
+            packed, behind = struct.pack(order + "I", end + len(behind)), behind + packed
+        entries += struct.pack(order + "HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", start)
+    return head + data + struct.pack(order + "H", len(found)) + entries + bytes(4) + behind
 
 
 def icc(space, tags):
@@ -195,6 +216,43 @@ def test_deep_gray(save, name, values, expected):
     assert np.array_equal(image[..., 0], image[..., 2])
 
 
+RAMP = np.linspace(0, 1, 60).reshape(6, 10)
+
+
+@pytest.mark.parametrize(
+    "data, expected",
+    [
+        (tiff(np.uint16(65535 * (1 - RAMP)), photometric=0), RAMP),
+        (tiff(np.float32(1 - RAMP), form=3, photometric=0), RAMP),
+        (tiff(np.uint32(RAMP * (2**32 - 1))), RAMP),
+        (tiff(np.uint32(RAMP * 65535)), RAMP),
+        (tiff(np.int16(RAMP * 32767), form=2), RAMP),
+        (tiff(np.int16(RAMP * 32767 - 9000), form=2), RAMP - 9000 / 32767),
+        (tiff(np.uint16(RAMP * 65535), order=">"), RAMP),
+        (tiff(np.float32(1.02 * RAMP), form=3), 1.02 * RAMP),
+        (tiff(np.float32(5 * RAMP), form=3, order=">"), 5 * RAMP),
+        (tiff(np.float32(256 * RAMP), form=3), 256 * RAMP / 255),
+        (tiff(np.float32(60000 * RAMP), form=3), 60000 * RAMP / 65535),
+        (tiff(np.float32(2.0**32 * RAMP), form=3), RAMP),
+    ],
+    ids=["white is zero", "float white is zero", "uint32", "uint32 of 16 bits", "int16",
+         "negative", "big-endian", "lights", "bright lights", "8 bits", "16 bits", "32 bits"],
+)  # fmt: skip
+def test_deep_gray_of_a_tiff_by_its_tags(data, expected):
+    image = images.read_image(io.BytesIO(data))
+    np.testing.assert_allclose(image[..., 1], expected.clip(0, 1), atol=4e-5)
+
+
+def test_gray_of_12_bits():
+    values = np.arange(60) * 69
+    packed = np.array([[a >> 4, (a & 15) << 4 | b >> 8, b & 255]
+                       for a, b in values.reshape(-1, 2)], np.uint8)  # fmt: skip
+    data = bytearray(tiff(np.zeros((6, 10), np.uint16), bits=12))
+    data[8:98] = packed.tobytes()
+    image = images.read_image(io.BytesIO(data))
+    np.testing.assert_allclose(image[..., 0].ravel(), values / 4095, atol=1e-6)
+
+
 def test_deep_color_keeps_the_high_byte(save):
     header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
     pixel = zlib.compress(b"\0" + struct.pack(">3H", 0x1280, 0x8000, 0xFFFF))
@@ -336,8 +394,10 @@ def test_binary_file(save):
         images.read_image(io.BytesIO())
 
 
-def heif():
-    return struct.pack(">I", 24) + b"ftypheic" + bytes(200)
+def box(*brands):
+    """The beginning of a file of the family of HEIC, AVIF and MP4."""
+    names = b"".join((brands[0], bytes(4), *brands[1:]))
+    return struct.pack(">I", 8 + len(names)) + b"ftyp" + names + bytes(200)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +410,24 @@ def heif():
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer.*git lfs pull"),
         (b"%PDF-1.7", "looks like a PDF"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "looks like text"),
-        (heif(), "HEIC photo.*export"),
+        (box(b"heic"), "HEIC photo.*export"),
+        (box(b"mif1", b"mif1", b"heic"), "HEIC photo.*export"),
+        (box(b"mif1", b"miaf", b"avif"), "is truncated or damaged"),
+        (box(b"crx ", b"isom"), "looks like a raw photo"),
+        (box(b"isom", b"mp41"), "looks like a video"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99), "looks like a JPEG XL picture.*export"),
+        (b"\xff\x0a" + bytes(99), "looks like a JPEG XL picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(99), "looks like a JPEG 2000 picture.*export"),
+        (b"\xff\x4f\xff\x51" + bytes(99), "looks like a JPEG 2000 picture"),
+        (b"\x76\x2f\x31\x01" + bytes(99), "looks like an OpenEXR picture"),
+        (b"FUJIFILMCCD-RAW 0201", "looks like a raw photo"),
+        (tiff(DEEP, t254=1, t330=9), "looks like a raw photo"),
+        (tiff(DEEP, t50706=1), "looks like a raw photo"),
+        (tiff(DEEP, photometric=32803), "looks like a raw photo"),
+        (tiff(DEEP, order=">", t254=1, t330=9), "looks like a raw photo"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "looks like a raw photo"),
+        (tiff(FLOAT, form=3, photometric=2), "is a TIFF of 3 x 32-bit float values, which cannot"),
+        (tiff(DEEP, t259=50002), "1 x 16-bit values in the compression 50002, which cannot be"),
         (b"\x00\x01\x02\x03" * 9, r"looks like data that begins with b'\\x00"),
         (b"\x89PNG\r\n\x1a\n", "is truncated or damaged"),
         (b"\xff\xd8\xff\xe0", "is truncated or damaged"),
@@ -480,12 +557,39 @@ def test_max_pixels_is_the_only_limit(save, monkeypatch):
     assert images.probe(save("b.png", png(20_000, 20_000)), max_pixels=10**9).width == 20_000
 
 
+BULK = zlib.compress(bytes(2 * PngImagePlugin.MAX_TEXT_CHUNK))
+
+
+@pytest.mark.parametrize(
+    "chunks, what",
+    [
+        ([(b"zTXt", b"Comment\0\0" + BULK)], "text"),
+        ([(b"iTXt", b"Comment\0\1\0en\0\0" + BULK)], "text"),
+        ([(b"tEXt", b"Comment\0" + bytes(2_000_000))] * 2, "text"),
+        ([(b"iCCP", b"printer\0\0" + BULK)], "colour profile"),
+    ],
+    ids=["zTXt", "iTXt", "tEXt", "iCCP"],
+)
 @pytest.mark.parametrize("where", ["extra", "late"])
-def test_text_bomb_in_a_png(save, where):
-    bomb = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(10 * PngImagePlugin.MAX_TEXT_CHUNK)))
-    data = png(4, 2, bomb) if where == "extra" else png(4, 2, late=[bomb])
-    with pytest.raises(UserError, match=r"a\.png` is truncated or damaged .*too large"):
-        images.read_image(save("a.png", data))
+def test_bulk_of_a_png_is_left_out(save, monkeypatch, chunks, what, where):
+    monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_MEMORY", 3_000_000)
+    exif = (b"eXIf", oriented(6).tobytes().removeprefix(b"Exif\0\0"))
+    chunks = [*chunks, exif]
+    path = save("a.png", png(4, 2, *chunks) if where == "extra" else png(4, 2, late=chunks))
+    with pytest.warns(UserWarning, match=rf"a\.png` has .*oversized {what}, which is left out"):
+        image = images.read_image(path)
+    assert image.shape == (4, 2, 3) and not image.any()
+    assert images.verify(path) == images.probe(path)  # and says nothing
+
+
+def test_text_that_is_not_too_long_is_no_matter(save):
+    texts = [(b"tEXt", b"Comment\0" + bytes(2_000_000)), (b"zTXt", b"Comment\0\0rubbish"),
+             (b"iTXt", b"Comment\0\0\0\0\0" + bytes(10)), (b"zTXt", b"")]  # fmt: skip
+    assert images.read_image(save("a.png", png(4, 2, *texts))).shape == (2, 4, 3)
+
+
+def test_a_tiff_of_a_thumbnail_alone_is_a_picture(save):
+    assert images.read_image(save("a.tif", tiff(DEEP, t254=1))).shape == (24, 40, 3)
 
 
 @pytest.mark.parametrize("read", [images.verify, images.read_image])

@@ -28,7 +28,7 @@ __all__ = ["Pictures", "changes", "crop_box", "pairs", "scan"]
 MAX_BAD_SHARE = 0.05
 
 # Counts up when `plain` comes to mean something else, so that old verdicts are void.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 # How far the colours of paintings are moved: as in Ghiasi et al.'s code, but for the brightness,
 # whose 0.8 there leaves many black or white.

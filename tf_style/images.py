@@ -9,8 +9,8 @@ import dataclasses
 import functools
 import io
 import itertools
+import math
 import os
-import struct
 import warnings
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -19,6 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageColor
 
 from tf_style.errors import UserError
+from tf_style.formats import open_image, png_chunks
 
 __all__ = [
     "MAX_PIXELS",
@@ -30,9 +31,6 @@ __all__ = [
     "refuse_stream",
     "verify",
 ]
-
-# Decoders that may see a user's file. Pillow's other forty include one that starts Ghostscript.
-DECODERS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
 
 # 2**29 // 3: the largest RGB picture that tf.io.decode_jpeg takes, and the size at which Pillow,
 # left to itself, turns from a warning to an error. Decoded as an image it fills 2 GiB.
@@ -51,21 +49,12 @@ TRANSPOSITIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What the values of deep greyscale modes may reach: the smallest that holds the picture's peak.
-# Integers start at 16 bits, lest a dark 16-bit picture be taken for a bright 8-bit one.
-RANGES = {"I": (65535, 2**31 - 1), "F": (1, 255, 65535, 2**31 - 1)}
+# What the values of a float picture may be meant to reach.
+FLOAT_TOPS = (1, 255, 65535, 2**31 - 1, 2**32 - 1)
 
-IMPOSTORS = (
-    (b"%PDF", "a PDF document"),
-    (b"8BPS", "a Photoshop document"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"version https://git-lfs", "a Git LFS pointer, whose content `git lfs pull` would fetch"),
-    (b"<!doctype html", "an HTML page, as a failed download leaves"),
-    (b"<html", "an HTML page, as a failed download leaves"),
-    (b"<svg", "an SVG drawing"),
-    (b"<?xml", "an XML document"),
-)
+# A TIFF's tags.
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+WHITE_IS_ZERO, SIGNED = 0, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +99,7 @@ def probe(path: str | os.PathLike | BinaryIO, max_pixels: int = MAX_PIXELS) -> I
         >>> probe(io.BytesIO(encode_image(np.zeros((2, 3, 3), np.float32), "png")))
         ImageInfo(width=3, height=2, format='PNG', mode='RGB', plain=True)
     """
-    with _header(path, max_pixels) as (_, image):
+    with _header(path, max_pixels) as (_, image, _):
         return _info(image)
 
 
@@ -132,7 +121,7 @@ def verify(path: str | os.PathLike | BinaryIO, max_pixels: int = MAX_PIXELS) -> 
         >>> verify(io.BytesIO(encode_image(np.zeros((2, 3, 3), np.float32), "png"))).width
         3
     """
-    with _header(path, max_pixels) as (_, image):
+    with _header(path, max_pixels) as (_, image, _):
         info = _info(image)
         image.draft(image.mode, (1, 1))  # Does nothing to other formats.
         image.load()
@@ -147,10 +136,10 @@ def read_image(
     """Decodes a picture as a viewer would show it.
 
     The EXIF orientation is applied, transparency is laid over `background`, an ICC profile (CMYK
-    ones too) is converted to sRGB. 16-bit grey keeps its precision, scaled by 65535 and without
-    its profile or transparency; Pillow reads 16-bit colour as 8 bits. Of an animation or a
-    document the first frame is taken, with a warning; a profile that cannot be used is left out,
-    with a warning. The content decides the format, not the suffix.
+    ones too) is converted to sRGB. Grey of more than 8 bits keeps its precision, without its
+    profile or transparency; Pillow reads 16-bit colour as 8 bits. Of an animation or a document the
+    first frame is taken, and a profile that cannot be used or a PNG's text or profile of many
+    megabytes is left out, each with a warning. The content decides the format, not the suffix.
 
     Args:
         path: A file's path, or a seekable binary file.
@@ -201,8 +190,7 @@ def read_pixels(
             "`background` must be a colour name such as white, or #rrggbb. "
             f"Received: background={background!r}"
         ) from None
-    notes = []
-    with _header(path, max_pixels) as (name, image):
+    with _header(path, max_pixels) as (name, image, notes):
         # A JPEG's further frames are previews and gain maps, not an animation.
         if image.format not in ("JPEG", "MPO") and getattr(image, "is_animated", False):
             notes.append("has several frames; only the first is used.")
@@ -215,17 +203,13 @@ def read_pixels(
 
 
 def _pixels(image: Image.Image, color: tuple[int, int, int], notes: list[str]) -> np.ndarray:
-    orientation = _orientation(image)
+    orientation, tags = _orientation(image), getattr(image, "tag_v2", {})
     converter, problem = _profile(image)
     if orientation in TRANSPOSITIONS:
         image = image.transpose(TRANSPOSITIONS[orientation])
     if image.mode.startswith(("I", "F")):
-        gray = np.array(image, dtype=np.float32)
-        if not np.isfinite(gray).all():
-            raise ValueError("NaN or infinity among its values")
-        ranges = RANGES.get(image.mode, (65535,))
-        gray /= next((top for top in ranges if gray.max() <= top), ranges[-1])
-        return np.repeat(np.clip(gray, 0, 1)[..., None], 3, axis=-1)
+        gray = _deep_gray(image, tags)
+        return np.repeat(gray[..., None], 3, axis=-1)
     alpha = None
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -245,10 +229,31 @@ def _pixels(image: Image.Image, color: tuple[int, int, int], notes: list[str]) -
     return pixels
 
 
+def _deep_gray(image: Image.Image, tags: dict) -> np.ndarray:
+    """Grey of more than 8 bits in [0, 1], `(height, width)`, by the tags that a TIFF has."""
+    values = np.array(image)
+    (bits, *_), (form, *_) = tags.get(BITS, (16,)), tags.get(SAMPLE_FORMAT, (1,))
+    if image.mode == "I" and tags and form != SIGNED:
+        values = values.view(np.uint32)  # Of which Pillow has no mode.
+    gray = values.astype(np.float32)
+    if not np.isfinite(gray).all():
+        raise ValueError("NaN or infinity among its values")
+    peak = gray.max()
+    if image.mode == "F":
+        # The nearest by ratio: a picture in [0, 1] may have lights of 1.02, or of 5.
+        top = min(FLOAT_TOPS, key=lambda top: abs(math.log(max(peak, 1) / top)))
+    elif bits > 16 and peak <= 65535:
+        top = 65535  # 16 bits in a wider type; not 8, lest a dark picture be taken for a bright.
+    else:
+        top = 2 ** (bits - (form == SIGNED)) - 1
+    gray = np.clip(gray / np.float32(top), 0, 1)
+    return 1 - gray if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else gray
+
+
 @contextlib.contextmanager
 def _header(
     source: str | os.PathLike | BinaryIO, max_pixels: int
-) -> Iterator[tuple[str, Image.Image]]:
+) -> Iterator[tuple[str, Image.Image, list[str]]]:
     """Opens a picture; whatever a malformed file makes Pillow raise leaves as UserError."""
     is_file = hasattr(source, "read")
     name = str(getattr(source, "name", "<bytes>") if is_file else os.fspath(source))
@@ -256,14 +261,14 @@ def _header(
         if not is_file:
             refuse_stream(source)
         with contextlib.nullcontext(source) if is_file else open(source, "rb") as file:
-            image = _identify(file, name)
+            image, notes = open_image(file, name)
             width, height = image.size
             if width * height > max_pixels:
                 raise UserError(
                     f"`{name}` is {width}x{height}, {width * height} pixels; the limit is "
                     f"{max_pixels}. Make the picture smaller, or raise `--max-pixels`."
                 )
-            yield name, image
+            yield name, image, notes
     except UserError:
         raise
     except FileNotFoundError:
@@ -298,43 +303,13 @@ def refuse_stream(path: str | os.PathLike) -> None:
         )
 
 
-def _identify(file: BinaryIO, name: str) -> Image.Image:
-    # This is the heart of Image.open without its check of the size. That one knows a single limit
-    # for the whole process, warns as often as it raises, and tells neither the size nor the file.
-    file.seek(0)
-    head = file.read(256)
-    if not head:
-        raise UserError(f"`{name}` is empty (0 bytes). Fetch or export it again.")
-    Image.init()
-    for format in filter(Image.OPEN.__contains__, DECODERS):
-        factory, accepts = Image.OPEN[format]
-        # A string is a plugin's apology: the format is right, this build cannot decode it.
-        if accepts(head[:16]) is True:
-            file.seek(0)
-            return factory(file, "")
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    looks = next((kind for magic, kind in IMPOSTORS if start.startswith(magic.lower())), None)
-    if head[4:11] in (b"ftyphei", b"ftyphev", b"ftypmif"):
-        looks = "a HEIC photo, to be exported as JPEG first"
-    elif looks is None:
-        printable = all(byte >= 32 or byte in b"\t\r\n\f" for byte in head)
-        looks = "text" if printable else f"data that begins with {head[:8]!r}"
-    raise UserError(
-        f"`{name}` is not an image that can be read: it looks like {looks}. "
-        f"Accepted formats: {', '.join(DECODERS)}."
-    )
-
-
 def _has_late_text(file: BinaryIO) -> bool:
     position, pixels_seen = file.tell(), False
     try:
-        file.seek(8)
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
+        for _, _, kind in png_chunks(file):
             pixels_seen |= kind == b"IDAT"
             if pixels_seen and kind in (b"eXIf", b"iTXt", b"tEXt", b"zTXt"):
                 return True
-            file.seek(length + 4, os.SEEK_CUR)
         return False
     finally:
         file.seek(position)
