@@ -2,7 +2,9 @@
 
 import dataclasses
 import shutil
+import warnings
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +16,7 @@ from tf_style.config_conditional import ConditionalConfig, PredictedConfig
 from tf_style.errors import UserError
 from tf_style.grain import random_grain
 from tf_style.options import from_dict
+from tf_style.predictor import StylePredictor, load_trunk
 from tf_style.training import train
 from tf_style.writing import write_image
 
@@ -144,18 +147,46 @@ def test_a_step_moves_the_network_and_the_styles_of_the_batch(folders):
     assert changed == set(before) - {"styles/night"}
 
 
+@pytest.fixture(scope="module")
+def mobilenet(tmp_path_factory):
+    """A weight file of Keras' MobileNetV2, as it is before training, and one of its kernels."""
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
+    net = keras.applications.MobileNetV2((256, 256, 3), include_top=False, weights=None)
+    with warnings.catch_warnings():
+        # Keras 3.15 asks TensorFlow 2.21's variables for an array in NumPy 1's way.
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        net.save_weights(path)
+    return path, net.get_layer("block_16_project").get_weights()[0]
+
+
+def test_the_backbone_takes_its_weights_from_a_file(folders, mobilenet):
+    (file, kernel), predictor = mobilenet, StylePredictor("mobilenet_v2")
+    load_trunk(predictor, str(file))
+    found = predictor.trunk.get_layer("block_16_project").get_weights()[0]
+    np.testing.assert_array_equal(found, kernel)
+    for path, fault in (
+        (
+            "packaged",
+            "Only VGG16's weights are packaged. .* use --backbone vgg16, or --backbone-we",
+        ),
+        ("none.h5", "no backbone weight file 'none.h5'; --backbone-weights takes `imagenet`, or"),
+        (__file__, "test_conditional_trainer.py holds no weights of MobileNetV2 without its top"),
+    ):
+        with pytest.raises(UserError, match=fault):
+            load_trunk(predictor, path)
+    with pytest.raises(UserError, match="`backbone_weights` are for --backbone mobilenet_v2"):
+        PredictedConfig(backbone_weights=str(file))
+
+
 @pytest.mark.parametrize(
     "backbone", ["vgg16", pytest.param("mobilenet_v2", marks=pytest.mark.slow)]
 )
-def test_a_predicted_style_is_trained_through_its_predictor(folders, backbone, monkeypatch):
-    import keras
-
-    # Keras' MobileNetV2 as it is before training: its weights need a download.
-    real = keras.applications.MobileNetV2
-    monkeypatch.setattr(
-        keras.applications, "MobileNetV2", lambda *a, **k: real(*a, **k | {"weights": None})
-    )
-    trainer = PredictedTrainer(config(folders, PredictedConfig, backbone=backbone))
+def test_a_predicted_style_is_trained_through_its_predictor(folders, backbone, mobilenet):
+    of_backbone = {"backbone": backbone}
+    if backbone == "mobilenet_v2":
+        of_backbone["backbone_weights"] = str(mobilenet[0])
+    trainer = PredictedTrainer(config(folders, PredictedConfig, **of_backbone))
     before = {name: v.numpy() for name, v in trainer.stored.items()}
     content, _, identity = batch()
     style = np.stack([picture(40, 40, k) for k in (5, 6)])

@@ -380,3 +380,14 @@ def test_round_trip_by_keras(tmp_path):
     model = VGGEncoder("vgg16", ("relu1_1", "relu1_2"), "zero", "avg")
     clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
     assert clone.get_config() == model.get_config() and not clone.trainable
+
+
+def test_vgg19s_weights_are_not_taken_for_vgg16s(tmp_path):
+    """All that VGG16 asks for is in VGG19's file, in the same shapes."""
+    arrays = {
+        k: np.zeros(v, "float32") for k, v in encoder.weight_shapes("vgg19", "relu3_4").items()
+    }
+    weights.write_npz(tmp_path / "vgg19.npz", arrays)
+    factors = dict.fromkeys(layer_names("vgg16"), 1.0)
+    with pytest.raises(UserError, match="vgg19.npz holds 'block3_conv4', a layer that the network"):
+        build_encoder("vgg16", ("relu3_3",), tmp_path / "vgg19.npz", factors)

@@ -73,7 +73,8 @@ def test_defaults_are_the_dataclass(config):
 def test_every_flag_in_every_spelling(config, field):
     text, value = typed(field)
     # What some of them demand besides.
-    others = {"resize": ["--crop-size=16"], "val": ["--val-content-path=a", "--val-style-path=b"]}
+    others = {"resize": ["--crop-size=16"], "backbone": ["--backbone=mobilenet_v2"]}
+    others |= {"val": ["--val-content-path=a", "--val-style-path=b"]}
     names = {field.name for field in dataclasses.fields(config)}
     others = [
         word

@@ -397,6 +397,19 @@ def test_expected_sha256(tmp_path):
         read(path, expected_sha256="0" * 64)
 
 
+@pytest.mark.parametrize("kind", ["h5", "npz"])
+def test_weights_of_a_deeper_network_are_another_networks(tmp_path, kind):
+    deeper = ARRAYS | {"block1_conv3/kernel": ARRAYS["block1_conv2/kernel"]}
+    path = tmp_path / f"a.{kind}"
+    if kind == "h5":
+        write_h5(path, arrays=deeper)
+    else:
+        weights.write_npz(path, deeper)
+    assert_equal(read(path))
+    with pytest.raises(UserError, match="a.* holds 'block1_conv3', .* are the weights of another"):
+        read(path, foreign=frozenset(["block1_conv3", "block1_conv4"]))
+
+
 @pytest.mark.parametrize("name", ["missing.h5", "", "imagenet "])
 def test_missing_file(tmp_path, name):
     with pytest.raises(UserError, match=r"no encoder weight file .*`packaged` .*`imagenet`.*path"):
@@ -416,7 +429,7 @@ import sys
 from tf_style import weights
 
 made, cached, md5 = sys.argv[1:]
-for encoder in ("vgg19", "vgg16"):
+for encoder in ("vgg19", "vgg16", "mobilenet_v2"):
     try:
         weights.read_weights("imagenet", encoder, {})
     except weights.UserError as error:
@@ -444,9 +457,11 @@ def test_imagenet_without_a_network_and_from_the_cache(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert "Traceback" not in run.stderr and "Downloading data" in run.stderr
-    *sentences, found = run.stdout.splitlines()
+    *sentences, backbone, found = run.stdout.splitlines()
     assert found == "['block1_conv1/bias']"
     for sentence, encoder in zip(sentences, ("vgg19", "vgg16"), strict=True):
         assert sentence.startswith(f"{encoder.upper()}'s ImageNet weights are not in Keras' cache")
         assert "use --encoder vgg16 --encoder-weights packaged, or fetch" in sentence
         assert f"{files[encoder]} on another machine and give its path" in sentence
+    assert backbone.startswith("MOBILENET_V2's ImageNet weights are not in Keras' cache")
+    assert "use --backbone vgg16, or fetch" in backbone and "to --backbone-weights" in backbone

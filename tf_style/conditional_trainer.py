@@ -15,7 +15,7 @@ from tf_style.losses import content_loss, style_loss
 from tf_style.objective import layers_that_count, loss_weights
 from tf_style.ops import total_variation
 from tf_style.precision import compute_dtype
-from tf_style.predictor import PREDICTOR_SIZE, fold_batch_norms
+from tf_style.predictor import load_trunk
 from tf_style.trainer import Trainer
 
 __all__ = ["ConditionalTrainer", "PredictedTrainer", "style_names"]
@@ -160,10 +160,7 @@ class PredictedTrainer(_TransferTrainer):
         self.model = network | {"backbone": c.backbone, "plain_contraction": False}
         self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
         if c.backbone == "mobilenet_v2" and factors is None:
-            side = PREDICTOR_SIZE
-            trained = keras.applications.MobileNetV2((side, side, 3), include_top=False)
-            fold_batch_norms(trained)
-            self.stylizer.predictor.trunk.set_weights(trained.get_weights())
+            load_trunk(self.stylizer.predictor, c.backbone_weights)
         self.stored = conditional.stored_variables(self.stylizer, self.model)
         self.moved = self.stylizer.trainable_variables
 

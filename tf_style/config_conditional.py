@@ -186,6 +186,10 @@ class PredictedConfig(ConditionalConfig):
         "is; or mobilenet_v2, whose weights are downloaded by Keras and trained.",
         choices=BACKBONES, group=MODEL,
     )  # fmt: skip
+    backbone_weights: str = option(
+        "", "mobilenet_v2's: imagenet (from Keras' cache or site), or the path of an .h5 file; "
+        "empty: imagenet.", group=MODEL,
+    )  # fmt: skip
 
     start_from: str = same(TrainConfig, "start_from")
 
@@ -197,6 +201,8 @@ class PredictedConfig(ConditionalConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.backbone_weights and self.backbone != "mobilenet_v2":
+            raise UserError("`backbone_weights` are for --backbone mobilenet_v2.")
         if self.add_style:
             raise UserError("`add_style` is for --method conditional: predicted takes any style.")
         if bool(self.val_content_path) != bool(self.val_style_path):

@@ -251,8 +251,10 @@ def build_encoder(
     # Factors that must be measured need every layer; stored ones only those that are built.
     up_to = layers_up_to(encoder, list(layers))[-1]
     shapes = weight_shapes(encoder, up_to if factors else names[-1])
+    others = {keras_name(layer) for other in VGG for layer in layer_names(other)}
+    foreign = frozenset(others - {keras_name(layer) for layer in names})
     arrays, digest = read_weights(
-        weights, encoder, shapes, {"factors": (len(names),)}, expected_sha256
+        weights, encoder, shapes, {"factors": (len(names),)}, expected_sha256, foreign
     )
     if factors is None:
         setting = model.arguments["padding"], model.arguments["pooling"]

@@ -8,8 +8,10 @@ from tf_style.encoder import VGGEncoder
 from tf_style.errors import UserError
 from tf_style.functional import FromArguments
 from tf_style.layers import ChannelStatistics, SquareResizing
+from tf_style.weights import find_weights
 
-__all__ = ["BOTTLENECK", "PREDICTOR_LAYERS", "PREDICTOR_SIZE", "StylePredictor", "fold_batch_norms"]
+__all__ = ["BOTTLENECK", "PREDICTOR_LAYERS", "PREDICTOR_SIZE", "StylePredictor", "fold_batch_norms",
+           "load_trunk"]  # fmt: skip
 
 # Ghiasi et al.: the bottleneck that any style must pass, and the side of the picture it is read
 # from.
@@ -89,6 +91,31 @@ class StylePredictor(FromArguments, keras.Model):
             "bottleneck": bottleneck,
             "compute_dtype": compute_dtype,
         }
+
+
+def load_trunk(predictor: StylePredictor, weights: str = "") -> None:
+    """Give a predictor's MobileNetV2 its weights, normalisations folded.
+
+    Args:
+        predictor: Of the backbone `mobilenet_v2`.
+        weights: `imagenet` (from Keras' cache or site), or the path of an .h5; empty: `imagenet`.
+
+    Raises:
+        UserError: The file cannot be had, or is none of MobileNetV2.
+    """
+    path = find_weights(weights or "imagenet", "mobilenet_v2")
+    side = PREDICTOR_SIZE
+    trained = keras.applications.MobileNetV2((side, side, 3), include_top=False, weights=None)
+    try:
+        trained.load_weights(path)
+    except Exception as error:  # Keras and h5py raise half a dozen types.
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path} holds no weights of MobileNetV2 without its top ({reason}); give an .h5 as "
+            "Keras downloads it, or an .weights.h5."
+        ) from error
+    fold_batch_norms(trained)
+    predictor.trunk.set_weights(trained.get_weights())
 
 
 def fold_batch_norms(model: keras.Model) -> None:

