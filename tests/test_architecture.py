@@ -18,7 +18,7 @@ LEVELS = [
     # leaves
     "errors options config config_gatys config_conditional config_export config_evaluate flags ops"
     " layout formats images listing writing outputs weights film precision devices memory"
-    " graph_images artefacts",
+    " graph_images artefacts locking",
     # parts
     "functional layers grain color tiling scratch encoder decoder predictor transfer losses lbfgs"
     " adam data checkpoint",

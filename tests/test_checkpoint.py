@@ -1,12 +1,16 @@
 """The checkpoint directory: whole or not at all."""
 
 import json
+import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tf_style import checkpoint
 from tf_style.errors import UserError
+from tf_style.locking import locked_folder
 
 CONFIG = {"method": "gatys", "model": {"encoder": "vgg16"}}
 WEIGHTS = {"decoder/conv/kernel": np.arange(6, dtype="float32").reshape(2, 3)}
@@ -43,38 +47,94 @@ def test_create_makes_folders_above(tmp_path):
 
 def test_create_takes_an_empty_folder(tmp_path):
     (tmp_path / "ckpt").mkdir()
+    # Of a new disk, of file managers, and the lock.
+    (tmp_path / "ckpt/lost+found").mkdir()
+    (tmp_path / "ckpt/.lock").write_text("process 1")
+    inode = os.stat(tmp_path / "ckpt").st_ino
     assert checkpoint.create(tmp_path / "ckpt", CONFIG, WEIGHTS) is None
     assert checkpoint.read_config(tmp_path / "ckpt") == CONFIG
+    assert os.stat(tmp_path / "ckpt").st_ino == inode  # It may be a mount point.
 
 
-def test_create_refuses_a_folder_in_use(tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_create_refuses_a_folder_in_use(tmp_path, overwrite):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="exists and is no run that could be resumed"):
-        checkpoint.create(tmp_path, CONFIG, WEIGHTS)
+        checkpoint.create(tmp_path, CONFIG, WEIGHTS, overwrite=overwrite)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_create_refuses_a_file(tmp_path):
-    (tmp_path / "ckpt").write_text("mine")
-    with pytest.raises(UserError, match="is a file"):
-        checkpoint.create(tmp_path / "ckpt", CONFIG, WEIGHTS, overwrite=True)
+def test_create_takes_the_current_folder_and_links(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "link").symlink_to("disk")
+    for name in (".", "../link", "../link"):
+        checkpoint.create(name, CONFIG, WEIGHTS, overwrite=True)
+        assert checkpoint.read_config(name) == CONFIG
+        assert sorted(set(os.listdir(name)) - {"before"}) == ["config.json", "stylizer.npz"]
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "disk/before").is_dir()
+
+
+@pytest.mark.parametrize("mode", [0o555, 0o111])
+def test_create_takes_a_folder_in_a_closed_one(mode):
+    user = os.geteuid()
+    # Not pytest's folder, which is closed to the other user whom root must be for this.
+    with tempfile.TemporaryDirectory() as parent:
+        directory = Path(parent, "ckpt")
+        directory.mkdir()
+        os.chown(directory, user or 65534, -1)
+        os.chmod(parent, mode)
+        os.seteuid(user or 65534)
+        try:
+            with locked_folder(directory):
+                checkpoint.create(directory, CONFIG, WEIGHTS)
+                checkpoint.create(directory, CONFIG, WEIGHTS, overwrite=True)
+            assert checkpoint.read_config(directory) == CONFIG
+        finally:
+            os.seteuid(user)
+            os.chmod(parent, 0o755)
 
 
 def test_overwrite_moves_aside_and_loses_nothing(directory):
     checkpoint.save_state(directory, 7, state(7))
+    (directory / "notes.txt").write_text("mine")
     aside = checkpoint.create(directory, {**CONFIG, "new": True}, WEIGHTS, overwrite=True)
     assert checkpoint.read_config(directory)["new"]
     assert checkpoint.newest_state(directory, STATE_SHAPES) is None
     assert checkpoint.newest_state(aside, STATE_SHAPES)[0] == 7
+    assert (directory / "notes.txt").read_text() == "mine"
     # Twice within one second.
     again = checkpoint.create(directory, CONFIG, WEIGHTS, overwrite=True)
     assert again != aside and again.is_dir() and aside.is_dir()
 
 
-def test_create_removes_what_a_killed_process_left(tmp_path):
-    (tmp_path / ".ckpt.123.new" / "train").mkdir(parents=True)
+@pytest.mark.parametrize("after", range(3))
+def test_a_kill_while_a_run_is_moved_aside_loses_nothing(directory, monkeypatch, after):
+    checkpoint.save_state(directory, 7, state(7))
+    rename, done = os.rename, []
+
+    def killing(*names):
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append(names)
+        rename(*names)
+
+    monkeypatch.setattr(os, "rename", killing)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.create(directory, {**CONFIG, "new": True}, WEIGHTS, overwrite=True)
+    monkeypatch.undo()
+    checkpoint.create(directory, {**CONFIG, "new": True}, WEIGHTS, overwrite=True)
+    assert checkpoint.read_config(directory)["new"]
+    assert checkpoint.newest_state(directory, STATE_SHAPES) is None
+    kept = {path.name for path in directory.rglob("before/*/*")}
+    assert kept == {"train", "stylizer.npz", "config.json"}
+
+
+def test_create_goes_on_where_it_was_killed(tmp_path):
+    (tmp_path / "ckpt").mkdir()
+    checkpoint.write_stylizer(tmp_path / "ckpt", WEIGHTS)
     checkpoint.create(tmp_path / "ckpt", CONFIG, WEIGHTS)
-    assert [path.name for path in tmp_path.iterdir()] == ["ckpt"]
+    assert checkpoint.read_config(tmp_path / "ckpt") == CONFIG
 
 
 def test_models_of_before_an_option_have_none_of_it(directory):
@@ -165,6 +225,8 @@ def test_half_written_files_are_no_states(directory):
     left = directory / "train" / ".00000002.npz.77.tmp"
     left.write_bytes(b"PK")
     assert checkpoint.newest_state(directory, STATE_SHAPES)[0] == 1
+    assert left.exists()  # Another process may be writing it.
+    checkpoint.remove_temporaries(directory)
     assert not left.exists()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tf_style.config import StylizeConfig, TrainConfig
+from tf_style.config_evaluate import EvaluateConfig
 from tf_style.errors import UserError
 from tf_style.options import Options, from_dict, option, same, weighted
 
@@ -32,6 +33,16 @@ def test_the_same_option_of_another_config_but_for_what_is_changed():
     assert (Varnish().brush, Paint().brush) == (5, 3)
     with pytest.raises(UserError, match="`brush` must be between 1 and 9. Received: 10"):
         Varnish(brush=10)
+
+
+def test_what_has_a_default_is_not_empty():
+    for config_class, name in ((TrainConfig, "checkpoint"), (StylizeConfig, "out_path")):
+        with pytest.raises(UserError, match=f"`{name}` must not be empty. Received: ''"):
+            config_class(**{name: ""})
+    with pytest.raises(
+        UserError, match=r"`checkpoint` must not be empty. Received: \('adain', ''\)"
+    ):
+        EvaluateConfig(checkpoint=("adain", ""))
 
 
 def test_a_preset_is_the_default_of_what_is_not_given():

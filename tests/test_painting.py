@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 
 import numpy as np
@@ -102,6 +103,19 @@ def test_what_was_begun_is_not_begun_anew_unasked(options):
     with pytest.raises(UserError, match="1 of 1 results exist already"):
         paint(options)
     assert "1 of 1 results exist: skipped" in paint(options, resume=True)[0].note
+
+
+def test_what_another_process_works_on_is_left_to_it(options, tmp_path):
+    out = tmp_path / "out/coast_stylized_night.png"
+    first = paint_folder(GatysConfig(**options))
+    while not (tmp_path / f"{out}.progress/state.npz").exists():
+        next(first)
+    for changed in ({"overwrite": True}, {"resume": True}):
+        *_, record = paint_folder(GatysConfig(**(options | changed)))
+        assert f"`{out}` is in use by process {os.getpid()} on" in str(record.fault)
+    first.close()
+    assert paint(options, resume=True)[-1].finished
+    assert [path.name for path in out.parent.iterdir() if path.name[0] == "."] == []
 
 
 def test_a_damaged_state_is_told(options, tmp_path):

@@ -7,6 +7,7 @@
       logs/                 TensorBoard
       previews/             the same pairs every so many steps
       left_out.tsv          pictures that could not be used, and why
+      before/<time>/        what --overwrite has moved aside
 
 A state is one file: its rename is the commit, so no pointer can disagree with it.
 """
@@ -14,14 +15,13 @@ A state is one file: its rename is the commit, so no pointer can disagree with i
 import json
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 
 from tf_style.errors import UserError
-from tf_style.weights import read_npz, sync_folder, write_atomically, write_npz
+from tf_style.weights import read_npz, write_atomically, write_npz
 
 __all__ = [
     "create",
@@ -30,6 +30,7 @@ __all__ = [
     "newest_step",
     "read_config",
     "read_stylizer",
+    "remove_temporaries",
     "save_state",
     "write_config",
     "write_left_out",
@@ -43,6 +44,15 @@ DEFAULTS = {
     "predicted": {"grain": 0.0},
 }
 
+# What a run consists of, in the order in which it is moved aside: a kill in between leaves no
+# states that another run could take for its own.
+PARTS = (
+    "train", "stylizer.npz", "config.json", "logs", "previews", "progress", "added", "left_out.tsv"
+)  # fmt: skip
+
+# Where older runs of the directory are.
+ASIDE = "before"
+
 # The newest and the one before it, should the disk have lost the newest.
 STATES_KEPT = 2
 
@@ -50,50 +60,54 @@ STATES_KEPT = 2
 def create(
     directory: str | Path, config: dict, stylizer: dict, overwrite: bool = False
 ) -> Path | None:
-    """Make a checkpoint directory with its config and first weights, in one step.
+    """Make a checkpoint of a directory, with its config and first weights.
 
-    It is filled under a temporary name and renamed, so that no moment has a half of it.
+    The config comes last, and is what makes it a checkpoint: no moment has a half of one. The
+    directory itself stays, be it a link, a mount point or the current one.
 
     Args:
-        directory: The new directory; what is there is moved aside if `overwrite`.
+        directory: Made if it is not there.
         config: What becomes `config.json`.
         stylizer: The stylizer's arrays.
-        overwrite: Whether an existing directory may be moved aside.
+        overwrite: Whether the run that is there may be moved aside.
 
     Returns:
-        Where an existing directory went, or None.
+        Where that run went, or None.
 
     Raises:
-        UserError: Something is there already.
+        UserError: Something else is there already.
     """
     directory = Path(directory)
-    if directory.is_file():
-        raise UserError(f"{directory} is a file; --checkpoint takes a folder.")
-    used = directory.is_dir() and any(directory.iterdir())
-    if used and not overwrite:
+    directory.resolve().mkdir(parents=True, exist_ok=True)
+    # Hidden files say nothing of a folder, and new disks have one of the system's.
+    there = {file.name for file in directory.iterdir() if file.name[0] != "."}
+    used = there - {"lost+found", ASIDE}
+    movable = "config.json" in used or used <= set(PARTS)
+    # A stylizer without a config is what a killed process left.
+    if used - {"stylizer.npz"} and not (overwrite and movable):
+        way = ", or let --overwrite move it aside" if movable else ""
         raise UserError(
-            f"{directory} exists and is no run that could be resumed; choose another --checkpoint, "
-            "or let --overwrite move it aside."
+            f"{directory} exists and is no run that could be resumed; choose another "
+            f"--checkpoint{way}."
         )
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    for left in directory.parent.glob(f".{directory.name}.*.new"):  # by a killed process
-        shutil.rmtree(left, ignore_errors=True)
-    new = directory.with_name(f".{directory.name}.{os.getpid()}.new")
-    (new / "train").mkdir(parents=True)
-    write_npz(new / "stylizer.npz", stylizer)
-    write_config(new, config)
     aside = move_aside(directory) if used else None
-    os.rename(new, directory)  # which may replace an empty directory
-    sync_folder(directory.parent)
+    write_stylizer(directory, stylizer)
+    write_config(directory, config)
     return aside
 
 
-def move_aside(directory: Path) -> Path:
-    """Rename a directory to a name with the time in it, and return that."""
-    aside = directory.with_name(f"{directory.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+def move_aside(directory: str | Path) -> Path:
+    """Move a directory's run to a new folder within it, named by the time, and return that.
+
+    Within, for what is above it may be closed or another disk. What is not of the run stays.
+    """
+    aside = Path(directory) / ASIDE / time.strftime("%Y%m%d-%H%M%S")
     while aside.exists():
         aside = aside.with_name(f"{aside.name}x")
-    os.rename(directory, aside)
+    aside.mkdir(parents=True)
+    for part in PARTS:
+        if (Path(directory) / part).exists():
+            os.rename(Path(directory) / part, aside / part)
     return aside
 
 
@@ -160,15 +174,11 @@ def save_state(directory: str | Path, step: int, arrays: dict[str, np.ndarray]) 
 def newest_state(directory: str | Path, shapes: dict) -> tuple[int, dict[str, np.ndarray]] | None:
     """The newest whole state, as its step and arrays; None if there is none.
 
-    A damaged newest state gives way to the one before it. What a killed process left half
-    written is removed.
+    A damaged newest state gives way to the one before it.
 
     Raises:
         UserError: There are states, and none can be read.
     """
-    for folder in (Path(directory), Path(directory) / "train"):
-        for left in folder.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
     fault = None
     for step, path in _states(directory):
         try:
@@ -178,6 +188,13 @@ def newest_state(directory: str | Path, shapes: dict) -> tuple[int, dict[str, np
     if fault:
         raise fault
     return None
+
+
+def remove_temporaries(directory: str | Path) -> None:
+    """Remove what killed processes left half written; only for who holds the directory's lock."""
+    for folder in (Path(directory), Path(directory) / "train"):
+        for left in folder.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
 
 
 def newest_step(directory: str | Path) -> int:

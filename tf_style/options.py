@@ -16,7 +16,10 @@ __all__ = ["Options", "by_group", "from_dict", "option", "same", "weighted"]
 
 
 def option(default, help, *, choices=None, low=None, high=None, group=""):
-    """A field with its help and the values it takes; `low` and `high` are themselves allowed."""
+    """A field with its help and the values it takes; `low` and `high` are themselves allowed.
+
+    A word is not empty unless its default is.
+    """
     metadata = {"help": help, "choices": choices, "low": low, "high": high, "group": group}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -43,6 +46,8 @@ class Options:
                 value = tuple(value) if isinstance(value, list) else os.fspath(value)
                 object.__setattr__(self, field.name, value)
             for one in value if isinstance(value, tuple) else (value,):
+                if one == "" and field.default:
+                    raise UserError(f"`{field.name}` must not be empty. Received: {value!r}")
                 if about["choices"] and one not in about["choices"]:
                     known = ", ".join(map(str, about["choices"]))
                     raise UserError(f"`{field.name}` must be one of {known}. Received: {one!r}")

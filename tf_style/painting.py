@@ -23,6 +23,7 @@ from tf_style.film import check_film, write_film
 from tf_style.gatys import Iterate, gatys
 from tf_style.images import probe, read_image
 from tf_style.layout import concat, fit_longer, resize, resize_mask, scaled_size
+from tf_style.locking import locked
 from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
 from tf_style.ops import match_color, preserve_luma
 from tf_style.options import weighted
@@ -69,8 +70,9 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
     """Optimise every photo for every painting's style, into a folder.
 
     Names, formats, sizes and memory are checked before any work. A picture that cannot be read is
-    named and left out, the rest is done. Every `save_every` evaluations, and when it is asked to
-    stop, the picture so far and the state to go on from are written.
+    named and left out, and so is a result that another process works on; the rest is done. Every
+    `save_every` evaluations, and when it is asked to stop, the picture so far and the state to go
+    on from are written.
 
     Args:
         config: All of it.
@@ -115,8 +117,9 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
             for at in used[label]:
                 pictures.append(_read_style(config, at, content))
             at = out
-            for iterate in _paint(config, content, pictures, out, should_stop):
-                yield Painted(out, number, total, iterate, note=iterate.note)
+            with locked(out):
+                for iterate in _paint(config, content, pictures, out, should_stop):
+                    yield Painted(out, number, total, iterate, note=iterate.note)
             if not iterate.last:
                 return
         except (UserError, NonFiniteError) as error:

@@ -5,6 +5,7 @@ MultiWorkerMirroredStrategy with two workers (https://github.com/keras-team/kera
 """
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -25,6 +26,7 @@ from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.film import check_film
 from tf_style.listing import list_images
+from tf_style.locking import locked_folder
 from tf_style.precision import cpu_threads
 from tf_style.previews import Previews, write_scalars
 from tf_style.resuming import check_options, check_surroundings, fingerprint
@@ -97,9 +99,10 @@ def train(
         WorkerLostError: Another worker is gone.
     """
     try:
-        run = _Run(config, on_scan)
-        yield from run.notes
-        yield from run.steps(should_stop)
+        with contextlib.ExitStack() as stack:
+            run = _Run(config, on_scan, stack)
+            yield from run.notes
+            yield from run.steps(should_stop)
     except LOST as error:
         if devices.worker_count(devices.strategy_for(config.device)) == 1:
             raise
@@ -117,9 +120,9 @@ def directory_of(config: TrainConfig) -> Path:
 
 
 class _Run:
-    """One training: its pictures, its directory and its loop."""
+    """One training: its pictures, its directory, which is locked in a stack, and its loop."""
 
-    def __init__(self, config, on_scan):
+    def __init__(self, config, on_scan, stack):
         self.config = config
         self.directory = directory_of(config)
         self.added = getattr(config, "add_style", "")
@@ -129,6 +132,9 @@ class _Run:
         self.strategy = devices.strategy_for(config.device)
         self.workers = devices.worker_count(self.strategy)
         self.writes = devices.is_chief(self.strategy)
+        if self.writes:
+            # The model's, even for an added style, whose training changes the model at its end.
+            stack.enter_context(locked_folder(config.checkpoint))
         if config.deterministic:
             devices.make_deterministic()
         replicas = self.strategy.num_replicas_in_sync
@@ -235,6 +241,8 @@ class _Run:
             )
 
     def _resume(self):
+        if self.writes:
+            checkpoint.remove_temporaries(self.directory)
         shapes = {name: tuple(v.shape) for name, v in self.trainer.variables.items()}
         found = checkpoint.newest_state(self.directory, shapes)
         if found:
