@@ -239,7 +239,8 @@ def test_training_mistakes(call, folders, words, sentence, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(folders / "cache"))
     words = [word.format(folders=folders) for word in words]
     small = [*folders_to_train(folders), f"--checkpoint={folders / 'ckpt'}", *SMALL]
-    code, lines = call(train.main, *small, "--max-iter=1", *words)
+    flags = dict(word.split("=", 1) for word in [*small, "--max-iter=1", *words])  # Once each.
+    code, lines = call(train.main, *map("=".join, flags.items()))
     assert code == 2
     told = [line for line in lines if line.startswith("train.py: ")]
     assert len(told) == 1 and told[0] == lines[-1]
