@@ -97,6 +97,14 @@ def test_it_goes_on_where_it_was_stopped(options, folders):
     assert len(list(evaluate(anew, lambda: bool(judged(out))))) == 1
 
 
+def test_a_second_evaluation_in_the_folder_is_refused(options):
+    first = evaluate(EvaluateConfig(**options))
+    next(first)
+    with pytest.raises(UserError, match=r"evaluation` is in use by process \d+ on"):
+        next(evaluate(EvaluateConfig(**options, overwrite=True)))
+    first.close()
+
+
 def judged(folder):
     """The files of what has been judged."""
     return sorted((folder / "pairs").rglob("*.json"))

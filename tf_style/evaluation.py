@@ -32,6 +32,7 @@ from tf_style.inference import directory_of, load
 from tf_style.judge import Judge
 from tf_style.layout import fit_square, grid
 from tf_style.listing import list_images
+from tf_style.locking import locked_folder
 from tf_style.ops import match_color
 from tf_style.outputs import short_names
 from tf_style.weights import sha256, write_atomically
@@ -110,6 +111,11 @@ def evaluate(
     for name in ("content_path", "style_path"):
         if not getattr(config, name):
             raise UserError(f"`{name}` is needed: a folder of pictures.")
+    with locked_folder(config.out_path):
+        yield from _evaluate(config, should_stop)
+
+
+def _evaluate(config, should_stop):
     # Before the weights are read: what changes in between is found the next time.
     digests = {row: _digest_of_model(name) for row, name in config.models().items()}
     models = {row: _stylizer(name, config.precision) for row, name in config.models().items()}
