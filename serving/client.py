@@ -1,43 +1,49 @@
-"""Stylise a folder by a model that TensorFlow Serving serves, without tf_style.
+"""Stylise a folder by a model that TensorFlow Serving serves, without TensorFlow.
 
     python serving/client.py --content-path photos --style-path painting.jpg --out-path out
     python serving/client.py --model paintings --content-path photos --style starry_night
     python serving/client.py --grpc localhost:8500 --content-path photos --style-path painting.jpg
 
-By REST it needs Pillow; by gRPC also tensorflow-serving-api (which brings TensorFlow). The style is
-encoded once. Photos are turned by their EXIF orientation and shrunk before they are sent.
+It reads pictures and names results as stylize.py does, by this repository's package. By REST it
+needs NumPy and Pillow; by gRPC also tensorflow-serving-api (which brings TensorFlow). The style is
+encoded once. Photos are shrunk before they are sent. A photo that cannot be read, or that the
+server refuses, is named and the rest is done. Exit codes: 0 all done, 1 some photos could not be
+used, or the server cannot be reached, 2 a mistake that you can mend, 130 stopped by Ctrl-C.
 """
 
 import argparse
 import base64
-import io
+import http.client
 import json
 import sys
 import urllib.error
 import urllib.request
+import warnings
 from pathlib import Path
 
-from PIL import Image, ImageOps
+sys.path.append(str(Path(__file__).parent.parent))  # Where tf_style is not installed.
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+from tf_style.errors import UserError
+from tf_style.images import read_image
+from tf_style.layout import fit_longer, fit_shorter
+from tf_style.listing import list_images
+from tf_style.outputs import short_names
+from tf_style.weights import write_atomically
+from tf_style.writing import encode_image
 
 # gRPC's own limit for what is received is 4 MB.
 MESSAGE_BYTES = 64 * 2**20
 
 
+class Refused(Exception):
+    """The server's answer that it will not have this request; another may do."""
+
+
 def prepared(path: Path, longer: int = 0, shorter: int = 0) -> bytes:
-    """A picture file as the JPEG that is sent: upright, RGB, one side at most so long."""
-    with Image.open(path) as image:
-        image = ImageOps.exif_transpose(image)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB")
-        scale = min(1, longer / max(image.size) if longer else shorter / min(image.size))
-        size = tuple(max(1, round(scale * side)) for side in image.size)
-        file = io.BytesIO()
-        image.resize(size, Image.Resampling.LANCZOS).save(file, "jpeg", quality=95, subsampling=0)
-        return file.getvalue()
+    """A picture file as the JPEG that is sent: one side at most so long."""
+    image = read_image(path)
+    image = fit_longer(image, longer) if longer else fit_shorter(image, shorter)
+    return encode_image(image, "jpg")
 
 
 class Rest:
@@ -51,18 +57,29 @@ class Rest:
         body = {"signature_name": signature, "inputs": inputs}
         data = json.dumps(body, default=lambda x: {"b64": base64.b64encode(x).decode()}).encode()
         request = urllib.request.Request(self.url, data, {"Content-Type": "application/json"})
+        # One output has no name in the answer.
+        name = "statistics" if signature.startswith("encode") else "stylized_bytes"
         try:
             with urllib.request.urlopen(request, timeout=300) as answer:
                 outputs = json.load(answer)["outputs"]
+            if name == "stylized_bytes":
+                outputs = [base64.b64decode(value["b64"]) for value in outputs]
+            return {name: outputs}
         except urllib.error.HTTPError as error:
-            raise SystemExit(f"{self.url}: {json.load(error)['error']}") from None
-        except urllib.error.URLError as error:
-            raise SystemExit(f"{self.url}: {error.reason}") from None
-        # One output has no name in the answer.
-        name = "statistics" if signature.startswith("encode") else "stylized_bytes"
-        if name == "stylized_bytes":
-            outputs = [base64.b64decode(value["b64"]) for value in outputs]
-        return {name: outputs}
+            sentence = f"{self.url}: {self._reason(error)}"
+            # A bad request, or one too large.
+            raise (Refused if error.code in (400, 413) else SystemExit)(sentence) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise SystemExit(f"{self.url}: {getattr(error, 'reason', error)}") from None
+        except (LookupError, TypeError, ValueError):
+            raise SystemExit(f"{self.url}: the answer is not one of TensorFlow Serving.") from None
+
+    def _reason(self, error):
+        try:
+            return json.load(error)["error"]
+        except (OSError, http.client.HTTPException, LookupError, TypeError, ValueError):
+            # A proxy's page.
+            return f"HTTP {error.code} {error.reason}, not from TensorFlow Serving"
 
 
 class Grpc:
@@ -90,17 +107,19 @@ class Grpc:
         try:
             outputs = self.stub.Predict(request, timeout=300).outputs
         except self.fault as error:
-            raise SystemExit(f"{error.code().name}: {error.details()}") from None
+            code = error.code().name
+            ours = code in ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
+            raise (Refused if ours else SystemExit)(f"{code}: {error.details()}") from None
         return {name: tf.make_ndarray(value).tolist() for name, value in outputs.items()}
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Stylise every photo and write the results."""
+def parser() -> argparse.ArgumentParser:
+    """All flags."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--content-path", type=Path, required=True, help="a photo, or a folder of photos")
+    add("--content-path", required=True, help="photos: a file, a folder or a glob")
     add("--style-path", type=Path, help="a painting, for models that take pictures")
     add("--style", help="a style's name or a mixture, for models with a table")
     add("--alpha", type=float, default=1.0, help="strength in [0, 1], with --style-path [1]")
@@ -111,19 +130,18 @@ def main(argv: list[str] | None = None) -> int:
     add("--content-size", type=int, default=1024, help="photos' longer side at most [1024]")
     add("--style-size", type=int, default=512, help="paintings' shorter side at most [512]")
     add("--overwrite", action="store_true", help="replace results that exist")
-    options = parser.parse_args(argv)
-    if bool(options.style_path) == bool(options.style):
-        parser.error("give either --style-path or --style")
+    return parser
 
-    source = options.content_path
-    found = sorted(source.iterdir()) if source.is_dir() else [source]
-    photos = [path for path in found if path.suffix.lower() in SUFFIXES]
-    if not photos:
-        parser.error(f"{source} holds no {', '.join(sorted(SUFFIXES))}")
-    results = [options.out_path / f"{path.stem}_stylized.jpg" for path in photos]
-    exist = [path for path in results if path.exists()]
+
+def stylize(options: argparse.Namespace) -> int:
+    """Stylise every photo and write the results; the number of photos that failed."""
+    if bool(options.style_path) == bool(options.style):
+        raise UserError("give either --style-path or --style")
+    photos = short_names(list_images(options.content_path))
+    results = {path: options.out_path / f"{name}_stylized.jpg" for path, name in photos.items()}
+    exist = [path for path in results.values() if path.exists()]
     if exist and not options.overwrite:
-        parser.error(f"{exist[0]} exists already: use --overwrite, or another --out-path")
+        raise UserError(f"{exist[0]} exists already: use --overwrite, or another --out-path")
 
     server = (
         Grpc(options.grpc, options.model) if options.grpc else Rest(options.rest, options.model)
@@ -132,18 +150,40 @@ def main(argv: list[str] | None = None) -> int:
         signature, style = "stylize_bytes", {"style_names": [options.style]}
     else:
         painting = prepared(options.style_path, shorter=options.style_size)
-        style = server.predict("encode_style_bytes", {"style_bytes": [painting]})
+        try:
+            style = server.predict("encode_style_bytes", {"style_bytes": [painting]})
+        except Refused as error:
+            raise SystemExit(f"{options.style_path}: {error}") from None
         style |= {"alpha": [options.alpha]}
         signature = "stylize_encoded_bytes"
     options.out_path.mkdir(parents=True, exist_ok=True)
-    for number, (photo, path) in enumerate(zip(photos, results, strict=True), 1):
-        content = {"content_bytes": [prepared(photo, longer=options.content_size)]}
-        data = server.predict(signature, content | style)["stylized_bytes"][0]
-        aside = path.with_suffix(".part")
-        aside.write_bytes(data)
-        aside.replace(path)
-        print(f"{number}/{len(photos)} {path}", file=sys.stderr)
-    return 0
+    failed = 0
+    for number, (photo, result) in enumerate(results.items(), 1):
+        try:
+            content = {"content_bytes": [prepared(photo, longer=options.content_size)]}
+            [data] = server.predict(signature, content | style)["stylized_bytes"]
+            write_atomically(result, data)
+        except (UserError, Refused) as error:
+            failed += 1
+            name = "" if str(photo) in str(error) else f"{photo}: "
+            print(f"{number}/{len(results)} {name}{error}", file=sys.stderr)
+        else:
+            print(f"{number}/{len(results)} {result}", file=sys.stderr)
+    return failed
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    options = parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(message, file=sys.stderr)
+        try:
+            return 1 if stylize(options) else 0
+        except (UserError, OSError) as error:
+            print(f"client.py: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            return 130
 
 
 if __name__ == "__main__":

@@ -159,19 +159,3 @@ def test_styles_by_name(served, pictures, kind):
     run = client(*arguments, "--style=starry", "--overwrite")
     assert run.returncode == 1 and "must be of magenta00" in run.stderr
     assert "Traceback" not in run.stderr
-
-
-def test_no_server(pictures):
-    run = client("--rest=127.0.0.1:9", f"--content-path={pictures}/photos", "--style=a")
-    assert run.returncode == 1 and "refused" in run.stderr and "Traceback" not in run.stderr
-
-
-def test_what_is_sent_is_upright_small_and_opaque(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(CLIENT.parent))
-    import client as module
-
-    image = np.zeros((40, 60, 4), "uint8")
-    Image.fromarray(image).save(tmp_path / "clear.png")
-    (tmp_path / "sent.jpg").write_bytes(module.prepared(tmp_path / "clear.png", longer=30))
-    found = read_image(tmp_path / "sent.jpg")
-    assert found.shape == (20, 30, 3) and found.min() > 0.99
