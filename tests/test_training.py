@@ -87,6 +87,11 @@ def assert_same_state(one, other):
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
+def weights(directory):
+    with np.load(Path(directory, "stylizer.npz")) as arrays:
+        return dict(arrays)
+
+
 def notes(records):
     return [record.note for record in records if record.note]
 
@@ -124,14 +129,20 @@ def test_a_run_may_start_from_a_trained_model(options, tmp_path):
     run(options, learning_rate=0)
     factors = [checkpoint.read_config(c)["model"]["factors"] for c in (first, tmp_path / "second")]
     assert factors[0] == factors[1]
-    with (
-        np.load(Path(first, "stylizer.npz")) as one,
-        np.load(tmp_path / "second/stylizer.npz") as x,
-    ):
-        for name in one.files:
-            np.testing.assert_array_equal(x[name], one[name])
+    trained = weights(first)
+
+    def assert_begun_with_them():
+        for name, array in weights(tmp_path / "second").items():
+            np.testing.assert_array_equal(array, trained[name])
+
+    assert_begun_with_them()
     shutil.rmtree(first)  # Once begun, a run has all that it needs.
     assert "all 1 steps are done" in notes(run(options, learning_rate=0))
+    # As if it was stopped before its first state.
+    shutil.rmtree(tmp_path / "second/train")
+    again = run(options, learning_rate=0)
+    assert f"{tmp_path}/second/train holds no state: begun at step 0" in " ".join(notes(again))
+    assert_begun_with_them()
 
 
 def test_skip_layers_may_join_a_trained_decoder(options, tmp_path):

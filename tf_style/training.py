@@ -248,7 +248,14 @@ class _Run:
         if found:
             self.start, state = found
             self.trainer.restore(state)
-        self._note(f"resumed at step {self.start}")
+            self._note(f"resumed at step {self.start}")
+        else:
+            # Stopped before the first, or someone has deleted them: nothing trained is lost.
+            self.trainer.load(self.directory, self.old["model"])
+            self._note(
+                f"{self.directory}/train holds no state: begun at step 0, with the weights of "
+                "stylizer.npz"
+            )
 
     def _check_styles(self):
         """A style that was added to a table is not in the training of the others."""
