@@ -36,6 +36,31 @@ def test_create_gives_back_what_it_was_given(directory):
     np.testing.assert_array_equal(read["decoder/conv/kernel"], WEIGHTS["decoder/conv/kernel"])
 
 
+def test_only_a_checkpoint_hides_a_model_that_ships(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "paintings").mkdir()
+    (tmp_path / "paintings" / "wave.jpg").touch()
+    for name in ("paintings", "paintings/", "adain"):
+        assert checkpoint.directory_of(name).parent == checkpoint.PRETRAINED
+    checkpoint.write_config("paintings", CONFIG)
+    assert checkpoint.directory_of("paintings") == Path("paintings")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match="other is no checkpoint: it has no config.json"):
+        checkpoint.read_config(checkpoint.directory_of("other"))
+    with pytest.raises(UserError, match="no checkpoint folder 'none', nor a model of that name"):
+        checkpoint.directory_of("none")
+
+
+def test_a_model_that_ships_is_extended_elsewhere(directory, tmp_path):
+    shipped = checkpoint.PRETRAINED / "paintings"
+    assert checkpoint.extended(tmp_path / "new", "paintings") == shipped
+    assert checkpoint.extended(directory, "paintings") == directory
+    assert checkpoint.extended(directory) == directory
+    for own, start_from in (("paintings", ""), (shipped, ""), (shipped, "paintings")):
+        with pytest.raises(UserError, match="not written to: give --start-from paintings and a"):
+            checkpoint.extended(own, start_from)
+
+
 def test_create_leaves_nothing_else_behind(directory):
     assert [path.name for path in directory.parent.iterdir()] == ["ckpt"]
 

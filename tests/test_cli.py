@@ -619,18 +619,26 @@ def test_help_of_the_other_methods(config, capsys):
         assert f"--{field.name.replace('_', '-')}" in said
 
 
-def test_a_style_is_added_with_the_options_of_the_model(tmp_path):
+def test_a_style_is_added_with_the_options_of_the_model(tmp_path, monkeypatch):
     trained = ConditionalConfig(
         content_path="photos", style_path="a", contract=(4, 5, 6), max_iter=500, tv_weight=2.0,
-        checkpoint=str(tmp_path),
+        checkpoint=str(tmp_path), start_from="paintings",
     )  # fmt: skip
     record = {"method": "conditional", "model": {}, "training": dataclasses.asdict(trained)}
     (tmp_path / "config.json").write_text(json.dumps(record))
     seen = []
-    argv = ["train.py", "--method=conditional", "--checkpoint", str(tmp_path), "--add-style=b.jpg"]
-    conditional_cli.main([*argv, "--batch-size=3"], lambda config: seen.append(config) or 0)
+    argv = ["train.py", "--method=conditional", "--add-style=b.jpg", "--batch-size=3"]
     changed = {"style_path": "", "max_iter": 50, "batch_size": 3, "add_style": "b.jpg"}
-    assert seen == [dataclasses.replace(trained, **changed)]
+    changed["start_from"] = ""
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    for where in ("--checkpoint", str(tmp_path)), (f"--checkpoint=~/{tmp_path.name}",):
+        conditional_cli.main([*argv, *where], lambda config: seen.append(config) or 0)
+        assert seen.pop() == dataclasses.replace(trained, **changed)
+    # A copy of it has pictures of its own.
+    where = f"--start-from={tmp_path}", f"--checkpoint={tmp_path / 'new'}"
+    conditional_cli.main([*argv, *where], lambda config: seen.append(config) or 0)
+    changed |= {"content_path": "", "start_from": str(tmp_path), "checkpoint": f"{tmp_path}/new"}
+    assert seen.pop() == dataclasses.replace(trained, **changed)
 
 
 @pytest.mark.parametrize(
@@ -638,7 +646,7 @@ def test_a_style_is_added_with_the_options_of_the_model(tmp_path):
     [
         (["--method=conditional", "--content-path=nowhere", "--style-path=x"], "nowhere"),
         (["--method=conditional", "--content-path=."], "`style_path` is needed"),
-        (["--method=conditional", "--add-style=a.jpg", "--checkpoint=nowhere"], "is no checkpoint"),
+        (["--method=conditional", "--add-style=a.jpg", "--checkpoint=nowhere"], "no checkpoint f"),
         (["--method=predicted", "--alpha=1"], "There is no flag --alpha"),
         (
             ["--method=dumoulin"],

@@ -14,7 +14,7 @@ from tf_style.errors import UserError
 from tf_style.gatys import encoder_for
 from tf_style.grain import grain_pattern
 from tf_style.images import read_image
-from tf_style.inference import PRETRAINED, StyleTransfer, load
+from tf_style.inference import StyleTransfer, load
 from tf_style.layers import ReflectionPadding2D
 from tf_style.layout import center_crop, fit_shorter, resize
 from tf_style.objective import Objective
@@ -205,7 +205,7 @@ def test_along_a_blend_the_style_loss_to_each_parent_is_monotone():
     """From one style to the other the loss to the first painting rises, to the second falls."""
     stylize, names = load("paintings", "float32"), ("starry_night", "scream")
     config = from_dict(
-        ConditionalConfig, checkpoint.read_config(PRETRAINED / "paintings")["training"]
+        ConditionalConfig, checkpoint.read_config(checkpoint.PRETRAINED / "paintings")["training"]
     )
     encoder, weights = encoder_for(config)
     parents = [

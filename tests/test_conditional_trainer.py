@@ -255,8 +255,6 @@ def test_a_table_may_start_from_another(folders, tmp_path):
         assert set(found.files) == set(expected)
         for name in found.files:
             np.testing.assert_array_equal(found[name], expected[name])
-    with pytest.raises(UserError, match="begins with the model in --checkpoint, not `start_from`"):
-        dataclasses.replace(first, add_style="a.png", start_from="paintings")
 
 
 def test_max_images_thins_the_photos_and_no_style(folders, tmp_path):
@@ -280,6 +278,28 @@ def test_an_added_style_has_the_network_and_the_grain_of_the_model(folders, tmp_
     del record["model"]["grain"]
     checkpoint.write_config(tmp_path / "ckpt", record)
     assert ConditionalTrainer(config(folders, grain=0.1, **adding)).model["grain"] == 0
+
+
+def test_a_style_is_added_to_a_copy_of_a_model(folders, table, tmp_path):
+    """`table` has other networks than the options say, and must not be written to."""
+    before = {path.name: path.read_bytes() for path in table.iterdir() if path.is_file()}
+    adding = config(
+        folders, start_from=str(table), checkpoint=str(tmp_path / "new"), style_path="",
+        add_style=str(folders / "new.png"), max_iter=1,
+    )  # fmt: skip
+    list(train(adding))
+    made = checkpoint.read_config(tmp_path / "new")
+    old = checkpoint.read_config(table)
+    assert made["model"] == old["model"] | {"styles": [*old["model"]["styles"], "new"]}
+    with np.load(table / "stylizer.npz") as old, np.load(tmp_path / "new/stylizer.npz") as new:
+        assert set(new.files) == {*old.files, "styles/new"}
+        assert all(np.array_equal(new[name], old[name]) for name in old.files)
+    found = {path.name: path.read_bytes() for path in table.iterdir() if path.is_file()}
+    assert found == before
+    # The next is added to the copy, whatever it came from.
+    night = {"add_style": str(folders / "paintings/night.png"), "start_from": "paintings"}
+    with pytest.raises(UserError, match="new has the style 'night' already"):
+        ConditionalTrainer(dataclasses.replace(adding, **night))
 
 
 def test_adding_to_what_has_no_styles(folders, tiny):

@@ -9,7 +9,7 @@ import re
 import pytest
 
 import tf_style
-from tf_style import inference
+from tf_style import checkpoint
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MODULES = [
@@ -29,7 +29,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_example(example):
-    if 'load("' in example.docstring and not (inference.PRETRAINED / "adain").is_dir():
+    if 'load("' in example.docstring and not (checkpoint.PRETRAINED / "adain").is_dir():
         pytest.skip("no trained model in this tree")
     report = []
     result = doctest.DocTestRunner(optionflags=FLAGS).run(example, out=report.append)

@@ -88,6 +88,13 @@ def test_a_photo_and_a_painting_of_one_name(folders, tiny):
     assert names == ["a_stylized_a.png", "a_stylized_t.png"] and not faults
 
 
+def test_weights_are_of_the_styles_that_are_drawn(folders, tiny):
+    drawn = {"random_styles": 1, "style_weights": (2.0,), "content_path": folders / "content/a.png"}
+    assert len(run(folders, tiny, **drawn)[0]) == 1
+    with pytest.raises(UserError, match="one number for each of the 1 styles. Received: 2"):
+        run(folders, tiny, **drawn | {"style_weights": (1.0, 1.0)})
+
+
 def test_random_styles(folders, tiny):
     for seed in range(6):
         write_image(folders / f"style/{seed}.png", picture(20, 20, seed))

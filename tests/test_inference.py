@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, picture
 
-from tf_style import adain, checkpoint, conditional, inference
+from tf_style import adain, checkpoint, conditional
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import read_image
 from tf_style.inference import StyleTransfer, load
@@ -316,7 +316,7 @@ def test_a_path_wins_over_a_name(tiny, tmp_path, monkeypatch):
 # -- the model that ships --------------------------------------------------------------------------
 
 EXAMPLES = ROOT / "examples"
-SHIPPED = inference.PRETRAINED / "adain"
+SHIPPED = checkpoint.PRETRAINED / "adain"
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,10 @@ from tf_style.errors import UserError
 from tf_style.weights import read_npz, write_atomically, write_npz
 
 __all__ = [
+    "PRETRAINED",
     "create",
+    "directory_of",
+    "extended",
     "move_aside",
     "newest_state",
     "newest_step",
@@ -36,6 +39,9 @@ __all__ = [
     "write_left_out",
     "write_stylizer",
 ]
+
+# Models that ship, a folder each.
+PRETRAINED = Path(__file__).parent / "pretrained"
 
 # By method, what models of before an option had instead of it.
 DEFAULTS = {
@@ -55,6 +61,57 @@ ASIDE = "before"
 
 # The newest and the one before it, should the disk have lost the newest.
 STATES_KEPT = 2
+
+
+def directory_of(name: str | Path) -> Path:
+    """The folder of a checkpoint, or of a model that ships with the package.
+
+    A folder of other things, such as one of paintings, hides no model that ships by its name.
+
+    Raises:
+        UserError: There is neither.
+
+    Example:
+        >>> directory_of("paintings").parent.name
+        'pretrained'
+    """
+    if (Path(name) / "config.json").is_file():
+        return Path(name)
+    shipped = sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
+    # A folder's name that the shell completed ends in a slash.
+    if str(name).rstrip("/") in shipped:
+        return PRETRAINED / name
+    if Path(name).is_dir():
+        return Path(name)
+    raise UserError(
+        f"There is no checkpoint folder {str(name)!r}, nor a model of that name; models that "
+        f"ship: {', '.join(shipped)}."
+    )
+
+
+def extended(directory: str | Path, start_from: str = "") -> Path:
+    """The folder of the model that a style is added to.
+
+    Args:
+        directory: Where the extended model is written: most often over the one that it extends.
+        start_from: The model to extend, as in `directory_of`, while there is none in `directory`.
+
+    Raises:
+        UserError: There is no model, or it is one that ships, which is not written to.
+
+    Example:
+        >>> extended("new", "paintings").name
+        'paintings'
+    """
+    own = Path(directory)
+    found = own if (own / "config.json").is_file() else directory_of(start_from or own)
+    shipped = found.resolve().is_relative_to(PRETRAINED.resolve())
+    if shipped and (found == own or not start_from):
+        raise UserError(
+            f"{own} ships with the package and is not written to: give --start-from {found.name} "
+            "and a new --checkpoint."
+        )
+    return found
 
 
 def create(

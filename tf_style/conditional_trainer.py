@@ -97,13 +97,16 @@ class ConditionalTrainer(_TransferTrainer):
         targets = [self.statistics(self.encoder(image[None])) for image in images]
         self.targets = keras.tree.map_structure(lambda *x: tf.concat(x, axis=0), *targets)
         self.thumbnails = [fit_square(image, c.crop_size) for image in images]
-        old = checkpoint.read_config(c.checkpoint) if c.add_style else {"model": {"styles": []}}
+        old, directory = {"model": {"styles": []}}, None
+        if c.add_style:
+            directory = checkpoint.extended(c.checkpoint, c.start_from)
+            old = checkpoint.read_config(directory)
         known = old["model"].get("styles", ())
         if c.add_style and (old["method"] != c.method or self.names[0] in known):
             reason = (
                 f"has the style {self.names[0]!r} already" if known else "has no table of styles"
             )
-            raise UserError(f"The model in {c.checkpoint} {reason}.")
+            raise UserError(f"The model in {directory} {reason}.")
         self.model = network | {"styles": [*known, *self.names]}
         if c.add_style:
             # The network is there already, whatever the flags say of it.
@@ -112,7 +115,7 @@ class ConditionalTrainer(_TransferTrainer):
         self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
         self.stored = conditional.stored_variables(self.stylizer, self.model)
         if c.add_style:
-            self.load(c.checkpoint, old["model"])
+            self.load(directory, old["model"])
             self.moved = [self.stored[f"styles/{self.names[0]}"]]
         else:
             self.moved = self.stylizer.trainable_variables

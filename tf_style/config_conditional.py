@@ -119,8 +119,9 @@ class ConditionalConfig(Options):
 
     checkpoint: str = same(TrainConfig, "checkpoint")
     add_style: str = option(
-        "", "A painting to add to the trained model in --checkpoint: only its own scales and "
-        "shifts are trained, no other style changes.", group=RUN,
+        "", "A painting to add to the trained model in --checkpoint, or in a new --checkpoint to "
+        "that of --start-from: only its own scales and shifts are trained, no other style "
+        "changes.", group=RUN,
     )  # fmt: skip
     overwrite: bool = same(TrainConfig, "overwrite")
     save_iter: int = same(TrainConfig, "save_iter")
@@ -138,8 +139,6 @@ class ConditionalConfig(Options):
         super().__post_init__()
         check_training(self)
         check_losses(self)
-        if self.add_style and self.start_from:
-            raise UserError("`add_style` begins with the model in --checkpoint, not `start_from`.")
         for name, length in (("contract", 3), ("expand", 2)):
             if len(getattr(self, name)) != length:
                 raise UserError(

@@ -23,12 +23,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style.artefacts import border_ratio, detail, nyquist_ratio, psnr
+from tf_style.checkpoint import directory_of
 from tf_style.config_evaluate import EvaluateConfig
 from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
 from tf_style.gatys import gatys
 from tf_style.images import read_image
-from tf_style.inference import directory_of, load
+from tf_style.inference import load
 from tf_style.judge import Judge
 from tf_style.layout import fit_square, grid
 from tf_style.listing import list_images

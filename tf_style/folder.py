@@ -16,7 +16,7 @@ from tf_style import adain, checkpoint, devices
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import as_floats, read_image, read_pixels
-from tf_style.inference import as_image, check_result, check_style, directory_of, load
+from tf_style.inference import as_image, check_result, check_style, load
 from tf_style.layout import (
     center_crop,
     concat,
@@ -284,7 +284,7 @@ def _batches(photos):
 
 def _sources(config):
     """Names of the styles there are, each with its picture's path, or with itself in a table."""
-    directory = directory_of(config.checkpoint)
+    directory = checkpoint.directory_of(config.checkpoint)
     names = checkpoint.read_config(directory)["model"].get("styles")
     if names:
         sources = {name: name for name in names}
@@ -308,8 +308,6 @@ def _sources(config):
             raise UserError(
                 f"`style` takes names of paintings: give a file by --style-path {files[0]}."
             ) from error
-        if config.style_weights:
-            check_count(config.style_weights, paths)
         sources = {name: path for path, name in short_names(paths).items()}
     if config.random_styles and config.random_styles < len(sources):
         chosen = np.random.default_rng(config.seed).choice(
@@ -335,6 +333,7 @@ def _wanted(config, sources):
     if config.all_styles:
         return {"all": [{name: 1.0} for name in sources]}
     if config.style_weights:
+        check_count(config.style_weights, list(sources))
         total = sum(config.style_weights)
         shares = (weight / total for weight in config.style_weights)
         return {"blend": [dict(zip(sources, shares, strict=True))]}

@@ -22,14 +22,11 @@ __all__ = [
     "as_image",
     "check_result",
     "check_style",
-    "directory_of",
     "load",
 ]
 
 # Method -> what builds its stylizer and names its variables.
 MODULES = {"adain": adain, "conditional": conditional, "predicted": conditional}
-
-PRETRAINED = Path(__file__).parent / "pretrained"
 
 
 def load(checkpoint_or_name: str | Path = "adain", precision: str = "auto") -> "StyleTransfer":
@@ -37,7 +34,7 @@ def load(checkpoint_or_name: str | Path = "adain", precision: str = "auto") -> "
 
     Args:
         checkpoint_or_name: A checkpoint folder, or the name of a model that ships with the
-            package. A folder of that name wins.
+            package. A checkpoint folder of that name wins.
         precision: `auto`, `float32` or `bfloat16`, of the convolutions.
 
     Raises:
@@ -49,7 +46,7 @@ def load(checkpoint_or_name: str | Path = "adain", precision: str = "auto") -> "
         >>> stylize(photo, painting, alpha=0.5).shape
         (40, 60, 3)
     """
-    directory = directory_of(checkpoint_or_name)
+    directory = checkpoint.directory_of(checkpoint_or_name)
     config = checkpoint.read_config(directory)
     module = MODULES.get(config["method"])
     if module is None:
@@ -251,23 +248,6 @@ def check_style(name: str, known: tuple[str, ...]) -> None:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]!r}? Known" if near else "known"
         raise UserError(f"There is no style {name!r}; {hint} are {', '.join(known)}.")
-
-
-def directory_of(name: str | Path) -> Path:
-    """The folder of a checkpoint, or of a model that ships with the package.
-
-    Raises:
-        UserError: There is neither.
-    """
-    if Path(name).is_dir():
-        return Path(name)
-    shipped = sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
-    if str(name) in shipped:
-        return PRETRAINED / str(name)
-    raise UserError(
-        f"There is no checkpoint folder {str(name)!r}, nor a model of that name; models that "
-        f"ship: {', '.join(shipped)}."
-    )
 
 
 def as_image(image: np.ndarray | str | Path, what: str) -> np.ndarray:

@@ -25,7 +25,7 @@ def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
         raise UserError(f"--{option.replace('_', '-')}: {error}") from error
 
 
-def check_count(style_weights: tuple[float, ...], styles: list[Path]) -> None:
+def check_count(style_weights: tuple[float, ...], styles: list) -> None:
     """There must be a weight for every painting.
 
     Raises:

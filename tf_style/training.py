@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_style import checkpoint, data, devices, inference
+from tf_style import checkpoint, data, devices
 from tf_style.adain_trainer import AdaINTrainer
 from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
@@ -151,7 +151,8 @@ class _Run:
             check_options(self.old.get("training", {}), config)
         # Before the scan, which may take minutes.
         make = TRAINERS[config.method]
-        first = inference.directory_of(config.start_from) if fresh and config.start_from else None
+        starts = fresh and config.start_from and not self.added
+        first = checkpoint.directory_of(config.start_from) if starts else None
         before = checkpoint.read_config(first) if first else self.old
         with self.strategy.scope():
             self.trainer: Trainer = make(config, before and before["model"].get("factors"))
@@ -273,10 +274,11 @@ class _Run:
         checkpoint.write_stylizer(self.directory, self.trainer.stylizer_arrays())
         if self.added and step == self.config.max_iter:
             # The weights first: a config that does not name the new style reads them as well.
-            record = checkpoint.read_config(self.config.checkpoint)
+            c = self.config
+            record = checkpoint.read_config(checkpoint.extended(c.checkpoint, c.start_from))
             record["model"]["styles"] = self.trainer.model["styles"]
-            checkpoint.write_stylizer(self.config.checkpoint, self.trainer.stylizer_arrays())
-            checkpoint.write_config(self.config.checkpoint, record)
+            checkpoint.write_stylizer(c.checkpoint, self.trainer.stylizer_arrays())
+            checkpoint.write_config(c.checkpoint, record)
 
     # --- The loop ---
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_style import checkpoint, weights
-from tf_style.inference import PRETRAINED
+from tf_style.checkpoint import PRETRAINED
 
 
 def main(directory: str, name: str) -> None:

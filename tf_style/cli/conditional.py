@@ -4,12 +4,14 @@
     python train.py --method conditional --content-path photos --style-path night.jpg \\
         --preset johnson
     python train.py --method conditional --content-path photos --add-style new.jpg
+    python train.py --method conditional --content-path photos --start-from paintings \\
+        --checkpoint more --add-style new.jpg
     python train.py --method predicted --content-path photos --style-path wikiart
 
 By --method conditional every painting is a style that is picked by its name, or blended with others
 (Dumoulin et al. 2017; with one painting it is Johnson et al. 2016); --add-style adds one to a
-trained model, with the options that it was trained by. By --method predicted a second network
-reads the style from any picture (Ghiasi et al. 2017).
+trained model, in place or, with --start-from, in a new folder, with the options that it was trained
+by. By --method predicted a second network reads the style from any picture (Ghiasi et al. 2017).
 
 Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them by
 `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C, SIGTERM and
@@ -18,7 +20,9 @@ SIGHUP save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numb
 """
 
 import dataclasses
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from tf_style.cli import app
 from tf_style.config_conditional import ConditionalConfig
@@ -40,10 +44,15 @@ def _options_of_the_model(argv):
         return {}
     from tf_style import checkpoint
 
-    directory = app.value_of("checkpoint", argv) or ConditionalConfig().checkpoint
-    trained = checkpoint.read_config(directory).get("training", {})
+    paths = (app.value_of(flag, argv) for flag in ("checkpoint", "start-from"))
+    directory, start_from = map(os.path.expanduser, paths)
+    directory = directory or ConditionalConfig().checkpoint
+    model = checkpoint.extended(directory, start_from)
+    trained = checkpoint.read_config(model).get("training", {})
     names = {field.name for field in dataclasses.fields(ConditionalConfig)}
-    own = {"overwrite", "progress_gif", "style_path", "checkpoint", "method"}
+    own = {"overwrite", "progress_gif", "style_path", "checkpoint", "start_from", "method"}
+    if model != Path(directory):  # Another's pictures lie elsewhere.
+        own |= {"content_path", "val_content_path"}
     options = {name: value for name, value in trained.items() if name in names - own}
     if "max_iter" in options:
         options["max_iter"] = max(1, options["max_iter"] // ADDED_SHARE)
