@@ -1,12 +1,14 @@
 """Which pictures a training is looked at by."""
 
+import resource
 import tracemalloc
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_style.config import TrainConfig
-from tf_style.previews import Previews, spread
+from tf_style.previews import Previews, dispensable, spread, write_scalars
 from tf_style.writing import write_image
 
 
@@ -32,3 +34,22 @@ def test_a_line_is_cut_before_it_is_enlarged(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_logs_that_cannot_be_written_are_a_warning(tmp_path):
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    write_scalars(writer, 1, {"loss": 1.0})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))  # As a full disk.
+    try:
+        with pytest.warns(UserWarning, match=r"logs cannot be written: File too large\. The run"):
+            write_scalars(writer, 2, {"loss": 1.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    write_scalars(writer, 3, {"loss": 1.0})
+    with dispensable():
+        writer.close()
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match=r"logs cannot be written: Not a directory\."):
+        with dispensable():
+            tf.summary.create_file_writer(str(tmp_path / "file"))

@@ -1,5 +1,9 @@
 """Looking at what a training has learnt: always the same pairs, and the losses of held-out ones."""
 
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ from tf_style.layout import fit_square, grid
 from tf_style.trainer import Trainer
 from tf_style.writing import write_image
 
-__all__ = ["Previews", "spread", "write_scalars"]
+__all__ = ["Previews", "dispensable", "spread", "write_scalars"]
 
 # Pairs shown in every preview, and pairs over which the held-out losses are averaged.
 PREVIEW_PAIRS = 4
@@ -64,7 +68,7 @@ class Previews:
             write_film(
                 c.progress_gif, [read_image(frame) for frame in sorted(frames.glob("*.png"))]
             )
-        with writer.as_default():
+        with dispensable(), writer.as_default():
             tf.summary.image("content, style, stylized", picture[None], step)
         if "val_content" in pictures:
             losses = self._held_out_losses()
@@ -100,8 +104,20 @@ def spread(paths: tuple, count: int) -> list:
     return [paths[i * len(paths) // count] for i in range(count)]
 
 
+@contextlib.contextmanager
+def dispensable() -> Iterator[None]:
+    """Do something to TensorBoard's logs that a full disk makes a warning, not the run's end."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = re.sub(r"{{.*?}} *(.*; )?| *\[Op:.*", "", error.message.splitlines()[0])
+        warnings.warn(
+            f"TensorBoard's logs cannot be written: {reason}. The run goes on.", stacklevel=3
+        )
+
+
 def write_scalars(writer: tf.summary.SummaryWriter, step: int, values: dict[str, float]) -> None:
     """Give TensorBoard some numbers by name."""
-    with writer.as_default():
+    with dispensable(), writer.as_default():
         for name, value in values.items():
             tf.summary.scalar(name, value, step)

@@ -28,7 +28,7 @@ from tf_style.film import check_film
 from tf_style.listing import list_images
 from tf_style.locking import locked_folder
 from tf_style.precision import cpu_threads
-from tf_style.previews import Previews, write_scalars
+from tf_style.previews import Previews, dispensable, write_scalars
 from tf_style.resuming import check_options, check_surroundings, fingerprint
 from tf_style.trainer import Trainer
 
@@ -352,7 +352,8 @@ class _Run:
                 if previews and self.writes:
                     yield from self._look(writer, step)
                 waiting, since = [], time.monotonic()
-        writer.close()
+        with dispensable():
+            writer.close()
         # No worker leaves while another still needs it, or writes.
         devices.everyone(self.strategy, step)
         if step < c.max_iter:
@@ -409,9 +410,10 @@ class _Run:
 
     def _writer(self):
         """Of TensorBoard's logs, which a worker that does not write has not."""
-        if not self.writes:
-            return tf.summary.create_noop_writer()
-        return tf.summary.create_file_writer(str(self.directory / "logs"))
+        if self.writes:
+            with dispensable():
+                return tf.summary.create_file_writer(str(self.directory / "logs"))
+        return tf.summary.create_noop_writer()
 
     def _steps_at_once(self, step):
         """How many steps may be done before there is something else to do."""
