@@ -110,6 +110,18 @@ def test_every_network_is_told_that_it_is_trained(folders, trainer, kind):
     assert not [op.name for op in graph.get_operations() if op.type.startswith("MirrorPad")]
 
 
+def test_a_first_painting_that_cannot_be_read_is_passed_over(folders, tmp_path):
+    shutil.copytree(folders / "paintings", tmp_path / "paintings")
+    (tmp_path / "paintings/a.png").write_bytes(b"no picture")
+    paths = {"style_path": str(tmp_path / "paintings"), "style_loss": ("gaussian",)}
+    trainer = PredictedTrainer(config(folders, PredictedConfig, **paths))
+    assert trainer.style_losses
+    (tmp_path / "paintings/night.png").unlink()
+    (tmp_path / "paintings/wave.png").unlink()
+    with pytest.raises(UserError, match=r"a.png` is not an image"):
+        PredictedTrainer(config(folders, PredictedConfig, **paths))
+
+
 def test_a_painting_too_thin_is_told_by_name(folders, tmp_path):
     write_image(tmp_path / "line.png", picture(2, 600))
     with pytest.raises(UserError, match=r"line.png` is 600x2: both sides must be 16 px or more"):

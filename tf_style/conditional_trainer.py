@@ -1,5 +1,7 @@
 """Training one transfer network for many styles: from a table, or read by a predictor."""
 
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -158,8 +160,7 @@ class PredictedTrainer(_TransferTrainer):
 
     def build(self, factors):
         c = self.config
-        first = fit_square(read_image(list_images(c.style_path)[0]), c.style_size)
-        network = self.build_losses(factors, [first])
+        network = self.build_losses(factors, [fit_square(_first(c.style_path), c.style_size)])
         self.model = network | {"backbone": c.backbone, "plain_contraction": False}
         self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
         if c.backbone == "mobilenet_v2" and factors is None:
@@ -182,6 +183,15 @@ class PredictedTrainer(_TransferTrainer):
     def preview(self, contents, styles):
         pictures = {"content": np.stack(contents), "style": np.stack(styles)}
         return styles, self.stylize(pictures).numpy()
+
+
+def _first(path: str) -> np.ndarray:
+    """The first painting that can be read: the scan, which names those that cannot, comes later."""
+    *files, last = list_images(path)
+    for file in files:
+        with contextlib.suppress(UserError):
+            return read_image(file)
+    return read_image(last)
 
 
 def style_names(path: str) -> list[str]:
