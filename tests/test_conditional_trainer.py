@@ -1,6 +1,7 @@
 """What the trainings of many styles move, and towards what."""
 
 import dataclasses
+import os
 import shutil
 import warnings
 
@@ -294,23 +295,24 @@ def test_an_added_style_has_the_network_and_the_grain_of_the_model(folders, tmp_
 
 def test_a_style_is_added_to_a_copy_of_a_model(folders, table, tmp_path):
     """`table` has other networks than the options say, and must not be written to."""
+    directory = tmp_path / os.fsdecode(b"n\xe9w")  # Of no UTF-8, as TensorFlow's log is named then.
     before = {path.name: path.read_bytes() for path in table.iterdir() if path.is_file()}
     adding = config(
-        folders, start_from=str(table), checkpoint=str(tmp_path / "new"), style_path="",
+        folders, start_from=str(table), checkpoint=str(directory), style_path="",
         add_style=str(folders / "new.png"), max_iter=1,
     )  # fmt: skip
     list(train(adding))
-    made = checkpoint.read_config(tmp_path / "new")
+    made = checkpoint.read_config(directory)
     old = checkpoint.read_config(table)
     assert made["model"] == old["model"] | {"styles": [*old["model"]["styles"], "new"]}
-    with np.load(table / "stylizer.npz") as old, np.load(tmp_path / "new/stylizer.npz") as new:
+    with np.load(table / "stylizer.npz") as old, np.load(directory / "stylizer.npz") as new:
         assert set(new.files) == {*old.files, "styles/new"}
         assert all(np.array_equal(new[name], old[name]) for name in old.files)
     found = {path.name: path.read_bytes() for path in table.iterdir() if path.is_file()}
     assert found == before
     # The next is added to the copy, whatever it came from.
     night = {"add_style": str(folders / "paintings/night.png"), "start_from": "paintings"}
-    with pytest.raises(UserError, match="new has the style 'night' already"):
+    with pytest.raises(UserError, match="w has the style 'night' already"):
         ConditionalTrainer(dataclasses.replace(adding, **night))
 
 
@@ -319,6 +321,12 @@ def test_adding_to_what_has_no_styles(folders, tiny):
         ConditionalTrainer(
             config(folders, checkpoint=str(tiny), add_style=str(folders / "new.png"))
         )
+
+
+def test_styles_are_named_as_they_are_typed(tmp_path):
+    for name in ("Cafe\u0301", os.fsdecode(b"\xe9"), "10:30", "a, b"):
+        write_image(tmp_path / f"{name}.png", picture(20, 20, 1))
+    assert sorted(style_names(str(tmp_path))) == ["10:30", "Caf\u00e9", "a, b", "\u00e9"]
 
 
 def test_two_paintings_of_one_name(tmp_path):

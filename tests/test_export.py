@@ -1,5 +1,6 @@
 """What is exported is whole, small, named and the next version."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def adain(tmp_path_factory):
 
 
 def test_versions_count_up_and_leave_nothing_else(tmp_path):
-    folder = tmp_path / "served"
+    folder = tmp_path / os.fsdecode(b"served \xe9")  # Of no UTF-8.
     (folder / "7").mkdir(parents=True)
     (folder / "note.txt").write_text("mine")
     config = ExportConfig(checkpoint="magenta26", export_path=str(folder))

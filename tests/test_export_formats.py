@@ -1,5 +1,6 @@
 """Files for programs without TensorFlow: the stylizer's pictures, in the program's own runtime."""
 
+import os
 import sys
 
 import numpy as np
@@ -49,6 +50,18 @@ def test_a_photo_is_the_stylizers(tmp_path, shipped, kind, name):
     assert image.shape == PHOTO.shape
     psnr = -10 * np.log10(np.mean((image - expected) ** 2) + 1e-12)
     assert psnr >= LEAST.get(kind, {}).get(name, 50), psnr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_path_need_not_be_utf_8(tmp_path, table, kind):
+    path = (
+        tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"caf\xe9" + FORMATS[kind].suffix.encode())
+    )
+    config = ExportConfig(checkpoint=str(table), export_path=str(path), export_format=kind)
+    assert export_model(config).path == path
+    assert path in path.parent.iterdir()
+    assert {found.stem for found in path.parent.iterdir()} == {path.stem}
 
 
 FAULTS = [

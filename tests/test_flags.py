@@ -115,6 +115,7 @@ def test_booleans_of_several_words():
 def test_tuples():
     assert stylize("--style-weights", "3").style_weights == (3.0,)
     assert stylize("--style-weights=").style_weights == ()
+    assert stylize("--style-weights=none").style_weights == ()
     assert stylize("--style-weights= 1 , 2 ").style_weights == (1.0, 2.0)
     for text in ("3,,1", "3,1,", "3 1", "a"):
         with pytest.raises(UserError, match=f"--style_weights={text}: .* no comma-separated list"):
@@ -134,6 +135,9 @@ def test_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     assert stylize("--out-path=~/out").out_path == "/home/someone/out"
     assert stylize("--content-path=a~/b").content_path == "a~/b"
+    masks = gatys("--content-mask=~/a.png,b~.png", "--style-mask", "~/a.png,/~/b.png")
+    assert masks.content_mask == ("/home/someone/a.png", "b~.png")
+    assert masks.style_mask == ("/home/someone/a.png", "/~/b.png")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -88,6 +88,18 @@ def test_a_photo_and_a_painting_of_one_name(folders, tiny):
     assert names == ["a_stylized_a.png", "a_stylized_t.png"] and not faults
 
 
+def test_names_of_paintings_are_typed_as_they_are_read(folders, tiny):
+    (folders / "style/s.png").rename(folders / "style/Cafe\u0301, 10:30.png")
+    one = {"content_path": folders / "content/a.png"}
+    names, _, notes = run(folders, tiny, style=("Caf\u00e9", "10:30:3", "t"), **one)
+    assert names == ["a_stylized_Cafe\u0301, 10:3075_t25.png"]
+    assert "the style is 75% Cafe\u0301, 10:30.png, 25% t.png" in notes
+    names, _, _ = run(folders, tiny, style_grid=("Caf\u00e9", "10:30", "t"), **one)
+    assert "a_stylized_Cafe\u0301, 10:30_t_grid.png" in names
+    with pytest.raises(UserError, match="takes the names of two or four styles. Received: t"):
+        run(folders, tiny, style_grid=("t",), **one)
+
+
 def test_weights_are_of_the_styles_that_are_drawn(folders, tiny):
     drawn = {"random_styles": 1, "style_weights": (2.0,), "content_path": folders / "content/a.png"}
     assert len(run(folders, tiny, **drawn)[0]) == 1

@@ -7,7 +7,7 @@ import pytest
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_evaluate import EvaluateConfig
 from tf_style.errors import UserError
-from tf_style.options import Options, from_dict, option, same, weighted
+from tf_style.options import Options, from_dict, mixture, names_among, option, same, weighted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +80,36 @@ def test_weighted(items, expected):
 def test_weighted_says_what_is_wrong(items, message):
     with pytest.raises(UserError, match=message):
         weighted(items, "what")
+
+
+KNOWN = ("10:30", "Night, rain", "Night", "Cafe\u0301", "caf\udce9x", "wave")
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("wave", {"wave": 1}),
+        ("10:30", {"10:30": 1}),
+        ("10:30:3, wave", {"10:30": 0.75, "wave": 0.25}),
+        ("Night, rain", {"Night, rain": 1}),
+        ("Night,rain:1,Night:3", {"Night, rain": 0.25, "Night": 0.75}),
+        ("Night,wave", {"Night": 0.5, "wave": 0.5}),
+        ("Caf\u00e9", {"Cafe\u0301": 1}),
+        ("caf\u00e9x:2", {"caf\udce9x": 1}),
+        ("caf\udce9x", {"caf\udce9x": 1}),
+        ("waves:1,10", {"waves": 0.5, "10": 0.5}),  # Not there, for others to tell.
+    ],
+)
+def test_a_name_may_hold_what_separates_names(text, expected):
+    assert mixture(text.split(","), KNOWN) == expected
+    names = names_among([part for part in text.split(",") if ":" not in part], KNOWN)
+    assert set(names) <= {*expected, "rain"}
+
+
+@pytest.mark.parametrize("text", ["wave:x", "wave:-1", "wave,wave", "wave:0", ""])
+def test_mixtures_are_checked_as_other_weights_are(text):
+    with pytest.raises(UserError, match="`style` (takes name:weight|names one twice|needs a weig)"):
+        mixture(text.split(","), KNOWN)
 
 
 def test_lists_and_paths_are_taken_and_can_be_written():

@@ -123,6 +123,21 @@ def test_a_name_picks_and_a_mixture_blends(served):
         np.testing.assert_allclose(statistics, stylize.encode_style(name), rtol=1e-5, atol=1e-6)
 
 
+def test_names_that_hold_what_separates_names():
+    from tf_style.conditional import ConditionalStylizer
+
+    names = ("10:30", "Night, rain", "Night", "Cafe\u0301", "a.b")
+    stylizer = ConditionalStylizer(names, (4, 4, 4), 0, (4, 4))
+    for k, row in enumerate(stylizer.table.rows):
+        row.assign(row + k)
+    stylize, signatures = StyleTransfer(stylizer), ServedStylizer(stylizer).signatures()
+    typed = ["10:30", "Night, rain:0.5, 10:30:1", "Night", "Caf\u00e9,Night", "a.b:2,Night, rain"]
+    found = call(signatures["encode_style_names"], style_names=typed)["statistics"]
+    for statistics, name in zip(found, typed, strict=True):
+        np.testing.assert_allclose(statistics, stylize.encode_style(name), rtol=1e-5)
+    assert not np.allclose(found[0], found[1])
+
+
 BAD_PICTURES = {
     "content_bytes": [(b"", "`content_bytes` is empty"), (b"GIF89a" * 9, "neither a JPEG nor"),
                       (BYTES["photo"] + bytes(20_000), "has over 20000 bytes"),

@@ -16,6 +16,7 @@ from tf_style.listing import list_images
 from tf_style.losses import content_loss, style_loss
 from tf_style.objective import layers_that_count, loss_weights
 from tf_style.ops import total_variation
+from tf_style.options import readable
 from tf_style.precision import compute_dtype
 from tf_style.predictor import load_trunk
 from tf_style.trainer import Trainer
@@ -201,7 +202,7 @@ def style_names(path: str) -> list[str]:
         UserError: Two files of one name.
     """
     files = list_images(path)
-    names = [file.stem for file in files]
+    names = [readable(file.stem) for file in files]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UserError(f"Two paintings under {path} are named {twice!r}: rename one.")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tf_style.errors import UserError
-from tf_style.options import Options, option, weighted
+from tf_style.options import Options, option
 
 __all__ = ["StylizeConfig", "TrainConfig"]
 
@@ -308,14 +308,6 @@ class StylizeConfig(Options):
         super().__post_init__()
         if self.overwrite and self.skip_existing:
             raise UserError("`overwrite` and `skip_existing` exclude each other.")
-        if self.style:
-            weighted(self.style, "style")
-        corners = len(set(self.style_grid))
-        if corners not in (0, 2, 4) or corners < len(self.style_grid):
-            raise UserError(
-                "`style_grid` takes the names of two or four styles. Received: "
-                f"{','.join(self.style_grid)}"
-            )
         chosen = ("style", "style_grid", "all_styles", "style_weights")
         given = [name for name in chosen if getattr(self, name)]
         if len(given) > 1:

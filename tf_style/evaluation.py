@@ -174,7 +174,7 @@ def _evaluate(config, should_stop):
         "pairs": records,
     }
     write_atomically(folder / "evaluation.json", json.dumps(found, indent=1).encode())
-    write_atomically(folder / "evaluation.md", _table(found).encode())
+    write_atomically(folder / "evaluation.md", _table(found).encode(errors="surrogateescape"))
     _draw(folder, pairs, config, [row for rows_ in rows.values() for row in rows_[-1:]])
     yield Judged(len(work), len(work), note=f"{folder}/evaluation.md, {folder}/sheet.jpg")
 

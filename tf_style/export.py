@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from tf_style.export_formats import FORMATS, Format
 from tf_style.images import read_image
 from tf_style.inference import StyleTransfer, load
 from tf_style.layout import center_crop, fit_shorter
+from tf_style.options import readable
 from tf_style.served import ServedStylizer
 from tf_style.writing import encode_image
 
@@ -82,7 +84,9 @@ def export_model(config: ExportConfig) -> Exported:
         tf.saved_model.save(served.module, str(aside), signatures=served.signatures())
         warmups = 0
         if config.warmup_sizes:
-            warmups = _write_warmups(aside / WARMUP, folder.name, stylize, config.warmup_sizes)
+            warmups = _write_warmups(
+                aside / WARMUP, readable(folder.name), stylize, config.warmup_sizes
+            )
         difference = _difference(aside, stylize)
         # Written so that NaN fails too.
         if not difference <= TOLERANCE:
@@ -105,10 +109,11 @@ def _export_file(config, kind: Format):
         raise UserError(f"`{path}` exists already. Give another name, or --overwrite.")
     stylize = load(config.checkpoint, config.precision)
     with _aside(path.parent) as aside:
-        kind.write(stylize.stylizer, aside / path.name)
+        file = aside / f"stylizer{kind.suffix}"
+        kind.write(stylize.stylizer, file)
         given, expected = _checked_pair(stylize)
         given = {name: given[name] for name in stylize.stylizer.input}
-        found = kind.load(aside / path.name, given)()[0]
+        found = kind.load(file, given)()[0]
         nearness = psnr(found, expected)
         if not nearness >= kind.least_psnr:
             raise NonFiniteError(
@@ -118,18 +123,27 @@ def _export_file(config, kind: Format):
         size = _size(aside)
         # A weight file before the one that refers to it.
         for file in sorted(aside.iterdir()):
-            os.replace(file, path.parent / file.name)
+            os.replace(file, path.with_suffix(file.suffix))
         return Exported(path, float(np.max(np.abs(found - expected))), size, 0)
 
 
 @contextlib.contextmanager
 def _aside(folder):
-    """A place beside what is to be written, which leaves nothing behind."""
+    """A place beside what is to be written, which leaves nothing behind.
+
+    Its path is UTF-8, by a link if it must be: the programs that write take no other.
+    """
     # Not a number, so that a server that watches the folder does not take it for a version.
     aside = folder / f".writing-{uuid.uuid4().hex}"
     aside.mkdir(parents=True)
     try:
-        yield aside
+        if readable(str(aside)) == str(aside):
+            yield aside
+        else:
+            with tempfile.TemporaryDirectory() as place:
+                link = Path(place, "link")
+                link.symlink_to(aside.absolute())
+                yield link
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -144,7 +158,7 @@ def _publish(aside, folder):
         numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
         version = folder / str(max(numbers, default=0) + 1)
         try:
-            os.rename(aside, version)
+            os.rename(aside.resolve(), version)
         except OSError:
             if not version.exists():
                 raise

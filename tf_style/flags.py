@@ -57,9 +57,8 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
         if values[name].present > 1:
             flag, last = name.replace("_", "-"), _text(given[name])
             warnings.warn(f"--{flag} is given twice or more; the last counts: {last}", stacklevel=2)
-    # The shell leaves the ~ of `--out-path=~/out` to the program.
-    paths = {k: os.path.expanduser(v) for k, v in given.items() if isinstance(v, str)}
-    return from_dict(config_class, (defaults or {}) | given | paths)
+    given = {name: _at_home(value) for name, value in given.items()}
+    return from_dict(config_class, (defaults or {}) | given)
 
 
 def help_text(config_class: type, doc: str | None, preset: str = "") -> str:
@@ -115,6 +114,13 @@ def _define(config_class: type) -> flags.FlagValues:
     return values
 
 
+def _at_home(value):
+    """With a path for its ~, which in `--out-path=~/out` the shell leaves to the program."""
+    if isinstance(value, tuple):
+        return tuple(map(_at_home, value))
+    return os.path.expanduser(value) if isinstance(value, str) else value
+
+
 class _TupleParser(flags.ArgumentParser):
     """Comma-separated values of one type."""
 
@@ -126,7 +132,8 @@ class _TupleParser(flags.ArgumentParser):
         if isinstance(argument, tuple):
             return argument
         try:
-            parts = argument.split(",") if argument.strip() else []
+            # As `--help` shows a default of no items.
+            parts = argument.split(",") if argument.strip() not in ("", "none") else []
             return tuple(self.item(part.strip()) for part in parts)
         except ValueError:
             raise ValueError(f"{argument!r} is no comma-separated list of numbers") from None

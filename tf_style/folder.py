@@ -26,7 +26,7 @@ from tf_style.layout import (
     grid,
 )
 from tf_style.ops import match_color, preserve_luma
-from tf_style.options import weighted
+from tf_style.options import mixture, names_among, readable
 from tf_style.outputs import check_count, check_sheet, outputs_of, pictures_of, short_names
 from tf_style.planning import plans_of, size_of
 from tf_style.tiled import TiledTransfer
@@ -319,17 +319,21 @@ def _sources(config):
 
 def _wanted(config, sources):
     """The pictures to make of each photo: {label: mixtures of styles}, several for a sheet."""
-    mixture = weighted(config.style) if config.style else {}
-    for name in (*mixture, *config.style_grid):
+    blend = mixture(config.style, tuple(sources)) if config.style else {}
+    corners = names_among(config.style_grid, tuple(sources))
+    for name in (*blend, *corners):
         check_style(name, tuple(sources))
-    if mixture:
-        label = "_".join(
-            name if len(mixture) == 1 else f"{name}{100 * share:.0f}"
-            for name, share in mixture.items()
+    if len(set(corners)) not in (0, 2, 4) or len(set(corners)) < len(corners):
+        raise UserError(
+            f"`style_grid` takes the names of two or four styles. Received: {','.join(corners)}"
         )
-        return {label: [mixture]}
-    if config.style_grid:
-        return {"_".join((*config.style_grid, "grid")): _corners(config.style_grid)}
+    if blend:
+        label = "_".join(
+            name if len(blend) == 1 else f"{name}{100 * share:.0f}" for name, share in blend.items()
+        )
+        return {label: [blend]}
+    if corners:
+        return {"_".join((*corners, "grid")): _corners(corners)}
     if config.all_styles:
         return {"all": [{name: 1.0} for name in sources]}
     if config.style_weights:
@@ -375,7 +379,7 @@ def _composed(config, result, sources, paths):
     if config.preserve_color == "luma":
         images = [preserve_luma(image, content) for image in images]
     if config.all_styles:
-        return contact_sheet(images, list(sources))
+        return contact_sheet(images, list(map(readable, sources)))
     if len(images) > 1:
         return grid([images[i : i + GRID] for i in range(0, len(images), GRID)])
     if config.concat:

@@ -13,7 +13,7 @@ from tf_style import adain, checkpoint, conditional
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.graph_images import MIN_SIDE, SLACK
 from tf_style.images import as_floats, read_image
-from tf_style.options import weighted
+from tf_style.options import mixture
 from tf_style.precision import compute_dtype
 
 __all__ = [
@@ -143,10 +143,10 @@ class StyleTransfer:
             What `transfer` takes: of AdaIN `(2, channels)`.
         """
         if self.styles:
-            mixture = weighted(tuple(part.strip() for part in str(style).split(",")), "style")
-            for name in mixture:
+            blend = mixture(str(style).split(","), self.styles)
+            for name in blend:
                 check_style(name, self.styles)
-            style = np.float32([mixture.get(name, 0.0) for name in self.styles])
+            style = np.float32([blend.get(name, 0.0) for name in self.styles])
         else:
             style = as_image(style, "style")
         return self._encode_style(style[None]).numpy()[0]

@@ -1,5 +1,6 @@
 """What a server runs: a stylizer with named inputs and outputs, checks and bytes, in one graph."""
 
+import re
 import shutil
 import tempfile
 import weakref
@@ -9,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_style.graph_images import MIN_SIDE, SLACK, checked, decode_picture, encode_picture
+from tf_style.options import readable
 
 __all__ = ["ServedStylizer"]
 
@@ -61,7 +63,7 @@ class ServedStylizer:
         quality: int = 95,
     ):
         encode_style, network = stylizer.encode_style, stylizer.transfer
-        self.styles = tuple(getattr(stylizer, "styles", ()))
+        self.styles = tuple(map(readable, getattr(stylizer, "styles", ())))
         self.max_bytes, self.max_pixels, self.quality = max_bytes, max_pixels, quality
         # No more than the variables: of a Keras model, and of functions that are attributes, a
         # second copy of every graph would be stored.
@@ -202,12 +204,19 @@ class ServedStylizer:
 
     def _mixture(self, text):
         """`name:weight,name:weight` to a weight for each style."""
+        names = list(self.styles)
+        # One that holds what separates them is a number meanwhile; longer ones first.
+        for i in sorted(range(len(names)), key=lambda i: -len(names[i])):
+            if "," in names[i] or ":" in names[i]:
+                within = rf"(^|,)\s*{re.escape(names[i])}\s*(,|:|$)"
+                names[i] = f"\x1f{i}"
+                text = tf.strings.regex_replace(text, within, rf"\1{names[i]}\2")
         parts = tf.strings.strip(tf.strings.split(text, ","))
-        names = tf.strings.regex_replace(parts, " *:[^:]*$", "")
+        given = tf.strings.regex_replace(parts, " *:[^:]*$", "")
         numbers = tf.where(
-            tf.equal(names, parts), "1", tf.strings.regex_replace(parts, "^.*: *", "")
+            tf.equal(given, parts), "1", tf.strings.regex_replace(parts, "^.*: *", "")
         )
-        found = tf.equal(names[:, None], tf.constant(self.styles)[None])
+        found = tf.equal(given[:, None], tf.constant(names)[None])
         known = tf.reduce_any(found, axis=1)
         sentence = f"`style_names` must be of {', '.join(self.styles)}, as name or name:weight. "
         numbers = checked(numbers, known, sentence + "Received:", text)

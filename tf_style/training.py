@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib.util
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -316,7 +317,7 @@ class _Run:
         while not ends:
             count = self._steps_at_once(step)
             if self._profiles(step):
-                tf.profiler.experimental.start(str(self.directory / "logs"))
+                tf.profiler.experimental.start(os.fsencode(self.directory / "logs"))
             try:
                 waiting.append(self.trainer.steps(batches, tf.constant(count)))
             except tf.errors.OpError as error:
@@ -412,7 +413,7 @@ class _Run:
         """Of TensorBoard's logs, which a worker that does not write has not."""
         if self.writes:
             with dispensable():
-                return tf.summary.create_file_writer(str(self.directory / "logs"))
+                return tf.summary.create_file_writer(os.fsencode(self.directory / "logs"))
         return tf.summary.create_noop_writer()
 
     def _steps_at_once(self, step):
