@@ -141,7 +141,7 @@ def names_among(items: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ..
 
 
 def readable(name: str) -> str:
-    """A file's name as a person types it: accents composed, and what is not UTF-8 as Latin-1.
+    r"""A file's name as a person types it: accents composed, and what is not UTF-8 as Latin-1.
 
     Example:
         >>> readable("Cafe\u0301"), readable("caf\udce9")
