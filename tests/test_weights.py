@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import keras
@@ -465,3 +466,16 @@ def test_imagenet_without_a_network_and_from_the_cache(tmp_path):
         assert f"{files[encoder]} on another machine and give its path" in sentence
     assert backbone.startswith("MOBILENET_V2's ImageNet weights are not in Keras' cache")
     assert "use --backbone vgg16, or fetch" in backbone and "to --backbone-weights" in backbone
+
+
+def test_several_writers_of_one_file_do_not_meet(tmp_path):
+    """Threads share their process's number, as the processes of two containers do."""
+    path = tmp_path / f"{'a' * 250}.bin"
+
+    def write(letter):
+        weights.write_atomically(path, lambda file: [file.write(letter) for _ in range(20_000)])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, [b"a", b"b", b"c", b"d"] * 5))
+    content = path.read_bytes()
+    assert content == content[:1] * 20_000 and list(tmp_path.iterdir()) == [path]

@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import sys
+import uuid
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -254,7 +255,8 @@ def write_atomically(path: str | Path, content: bytes | Callable) -> None:
             as a whole.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not of the process's number, which another thread has too, and the next container.
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "wb") as file:
             content(file) if callable(content) else file.write(content)
