@@ -451,11 +451,13 @@ def test_closed_streams_are_given_to_no_file(tmp_path):
     code = (
         "import sys; from tf_style.cli import app; from tf_style.config import StylizeConfig\n"
         "def main(config):\n"
-        "    with open(sys.argv[1], 'w') as file:\n"
+        "    with open(sys.argv[1], 'w') as file, app.progress_bar() as bar:\n"
+        "        app.say(bar, 'told')\n"
         "        app.os.write(2, b'told'); app.os.write(1, b'told'); app._say('x', 'told', 0)\n"
         "        file.write('result')\n"
         "    return 7\n"
-        "raise SystemExit(app.run(StylizeConfig, main, '', ['x']))"
+        "run = lambda argv: app.run(StylizeConfig, main, '', ['x'])\n"
+        "raise SystemExit(app.by_method(['x'], {'adain': run}))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "result")]
     shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]

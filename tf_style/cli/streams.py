@@ -44,7 +44,9 @@ class _Forgiving:
         return getattr(self._stream, name)
 
     def isatty(self):
-        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+        with _forgiven():
+            return self._stream.isatty()
+        return False
 
     def write(self, text):
         with _forgiven():
