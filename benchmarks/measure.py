@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -200,29 +200,34 @@ class Worker:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, fault, *_):
+        if fault:
+            self.process.kill()  # Which may be in the middle of a minute's work.
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
         self.log.close()
 
 
-def interleaved(runs: dict[str, Callable[[], dict]], rounds: int) -> dict[str, list[dict]]:
+def interleaved(names: Iterable, run: Callable, turns_left: Callable) -> Iterator[tuple]:
     """Run all in turns, A B C A B C ..., so that what disturbs the machine disturbs all.
 
-    Returns:
-        What each of them answered, in order.
+    Args:
+        names: Of those that run.
+        run: Called with a name; what it gives is the answer.
+        turns_left: Called with a name before each round; one that has none sits it out.
+
+    Yields:
+        Name and answer, as soon as it is there.
 
     Example:
-        >>> order = iter(range(6))
-        >>> interleaved({"a": lambda: next(order), "b": lambda: next(order)}, 3)
-        {'a': [0, 2, 4], 'b': [1, 3, 5]}
+        >>> left = {"a": [1], "b": [1, 2]}
+        >>> list(interleaved("ab", lambda name: left[name].pop(), left.get))
+        [('a', 1), ('b', 2), ('b', 1)]
     """
-    answers = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            answers[name].append(run())
-    return answers
+    while some := [name for name in names if turns_left(name)]:
+        for name in some:
+            yield name, run(name)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,10 @@ class Part:
     warm_up: bool = True
     per_pixel: bool = False
 
+    def work_of(self, contender: Contender) -> tuple[int, int]:
+        """Size and count of a contender's photos."""
+        return contender.size or self.size, contender.count or self.count
+
 
 def flops_of_product(contender: Contender, size: int, count: int) -> int:
     """Of two square matrices."""
@@ -172,6 +176,7 @@ PARTS = {
         (
             Contender("TensorFlow, float32", "ours", "product float32", "float32"),
             Contender("PyTorch, float32", "torch_adain", "product float32", "float32"),
+            Contender("NumPy, float32", "by_numpy", "product float32", "float32"),
             Contender("TensorFlow, bfloat16", "ours", "product bfloat16"),
             Contender("PyTorch, bfloat16", "torch_adain", "product bfloat16"),
         ),

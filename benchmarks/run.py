@@ -2,7 +2,8 @@
 
     python -m benchmarks.run
 
-matmul    What the machine multiplies at most: the peak that all others are held against.
+matmul    What the machine multiplies at most, by the library that is best at it: the peak that
+          all others are held against.
 pair      A photo and a painting encoded, given each other's statistics, decoded.
 photos    A folder of photos in one style, from files to files.
 training  A step of the decoder's training.
@@ -11,15 +12,20 @@ large     Time and memory of large photos, from file to file.
 Every contender has a process of its own, and they take turns. Times are medians after a first turn
 that does not count; products of matrices are at their best. Memory is the highest above that of the
 import. That all compute the same on the same random weights is checked before the clock starts.
-Needs the extra `bench`.
+Every turn is told when it is measured, with the time left; one whose turns took two minutes has no
+more of them. After Ctrl-C table and JSON have what was measured. Needs the extra `bench`.
 """
 
 import contextlib
 import dataclasses
 import json
 import os
+import signal
+import sys
 import tempfile
-from importlib import metadata
+import time
+from collections.abc import Iterator
+from importlib import metadata, util
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +33,27 @@ import numpy as np
 from benchmarks import parser_of
 from benchmarks.measure import Job, Worker, interleaved
 from benchmarks.parts import PARTS, Contender, Part, Row, smaller
+from tf_style.cli.bar import time_left
+from tf_style.weights import write_atomically
+
+# A contender whose turns took so many seconds has no more of them.
+ENOUGH = 120
+
+# Modules of contenders that need a library that may not be installed.
+OPTIONAL = {"torch_adain": "torch"}
+
+Answers = dict[Contender, list[dict]]
 
 
-def compare(part: Part, folder: Path, runs: int, **pictures: str) -> list[Row]:
-    """Measure all contenders of a part in turns."""
-    work = {c: (c.size or part.size, c.count or part.count) for c in part.contenders}
+def compare(
+    part: Part, folder: Path, runs: int, **pictures: str
+) -> Iterator[tuple[Contender, Answers]]:
+    """Measure all contenders of a part in turns.
+
+    Yields:
+        After every turn whose it was, and what all have answered so far.
+    """
+    work = {c: part.work_of(c) for c in part.contenders}
     jobs = {
         (size, count): Job.create(folder / f"{count}x{size}", size, count, **pictures)
         for size, count in set(work.values())
@@ -40,13 +62,70 @@ def compare(part: Part, folder: Path, runs: int, **pictures: str) -> list[Row]:
         workers = {
             c: stack.enter_context(Worker(c.module, c.run, jobs[work[c]])) for c in part.contenders
         }
-        answers = {c: [worker(save=True)] for c, worker in workers.items()}
-        well = {c: worker for c, worker in workers.items() if "fault" not in answers[c][0]}
-        check_same(part, {c: np.load(worker.path) for c, worker in well.items()})
-        rounds = min(runs, part.most) - (not part.warm_up)
-        for c, found in interleaved(well, rounds).items():
-            answers[c] += found
-    return rows_of(part, answers)
+        answers = {c: [] for c in part.contenders}
+        for c, answer in interleaved(
+            workers,
+            lambda c: workers[c](save=not answers[c]),
+            lambda c: turns_left(part, runs, answers[c]),
+        ):
+            answers[c].append(answer)
+            yield c, answers
+            if all(len(found) == 1 for found in answers.values()):
+                well = [c for c, [first] in answers.items() if "fault" not in first]
+                check_same(part, {c: np.load(workers[c].path) for c in well})
+
+
+def turns_left(part: Part, runs: int, found: list[dict]) -> int:
+    """Turns that a contender still has, by what it has answered.
+
+    Example:
+        >>> [turns_left(PARTS["pair"], 5, [{"seconds": 50}] * n) for n in range(5)]
+        [6, 5, 4, 0, 0]
+    """
+    if found and "fault" in found[0]:
+        return 0
+    if len(found) > part.warm_up and sum(x["seconds"] for x in found) > ENOUGH:
+        return 0
+    return min(runs, part.most) + part.warm_up - len(found)
+
+
+def seconds_left(parts: list[Part], runs: int, answers: Answers, passed: float) -> float:
+    """What is still to be measured will take about so long.
+
+    A turn takes what the contender's last took; its first what its FLOPs take at the rate of all so
+    far.
+
+    Args:
+        parts: All of the run.
+        runs: Turns that count.
+        answers: Of all parts, so far.
+        passed: Seconds so far.
+    """
+    flops = {c: part.flops(c, *part.work_of(c)) for part in parts for c in part.contenders}
+    done = sum(len(found) * flops[c] for c, found in answers.items())
+    total = 0.0
+    for part in parts:
+        for c in part.contenders:
+            found = answers.get(c, [])
+            if left := turns_left(part, runs, found):
+                each = found[-1]["seconds"] if found else flops[c] * passed / done
+                total += left * each
+    return total
+
+
+def measured(part: Part, answers: Answers) -> Part:
+    """The part with the contenders of which something can be told: a turn that counts, a fault."""
+    told = [
+        c for c, found in answers.items()
+        if len(found) > part.warm_up or (found and "fault" in found[0])
+    ]  # fmt: skip
+    return dataclasses.replace(part, contenders=tuple(told))
+
+
+def installed(part: Part) -> Part:
+    """The part without the contenders whose library is not installed."""
+    there = (c for c in part.contenders if util.find_spec(OPTIONAL.get(c.module, "numpy")))
+    return dataclasses.replace(part, contenders=tuple(there))
 
 
 def check_same(part: Part, results: dict[Contender, np.ndarray]) -> None:
@@ -73,8 +152,8 @@ def check_same(part: Part, results: dict[Contender, np.ndarray]) -> None:
 def rows_of(part: Part, answers: dict[Contender, list[dict]]) -> list[Row]:
     """The rows of a part from what its contenders answered, the first turn included."""
     rows = []
-    for c, found in answers.items():
-        size, count = c.size or part.size, c.count or part.count
+    for c in part.contenders:
+        found, (size, count) = answers[c], part.work_of(c)
         label, fault = c.label.format(size=size, count=count), found[0].get("fault", "")
         row = Row(label, size, c.dtype, pixels=count * size**2, fault=fault)
         if not fault:
@@ -158,12 +237,16 @@ def machine() -> dict[str, str | int | float | bool]:
         "avx512_bf16": "avx512_bf16" in cpu.get("flags", "").split(),
         "cores": len(os.sched_getaffinity(0)),
         "load": os.getloadavg()[0],
-        **{name: metadata.version(name) for name in ("tensorflow", "keras", "torch", "numpy")},
+        **{
+            name: metadata.version(name)
+            for name in ("tensorflow", "keras", "torch", "numpy")
+            if util.find_spec(name)
+        },
     }
 
 
-def main() -> None:
-    """Print the table, part by part, and write the JSON."""
+def main(argv: list[str] | None = None) -> int:
+    """Print the table, part by part, write the JSON, and return the exit code."""
     parser = parser_of("run", __doc__)
     add = parser.add_argument
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="which [all]")
@@ -177,28 +260,72 @@ def main() -> None:
     )
     add("--photos", default="examples/content", help="a folder of photos")
     add("--style", default="examples/styles/scream.jpg", help="the painting")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.runs < 1:
         parser.error("--runs is 1 or more")
 
+    # The matmul's peak is what all others need.
+    names = dict.fromkeys(("matmul", *options.parts))
+    wanted = {name: installed(smaller(PARTS[name]) if options.quick else PARTS[name])
+              for name in names}  # fmt: skip
     found = {"machine": machine(), "peaks": {}, "rows": []}
     print(", ".join(f"{name} {value}" for name, value in found["machine"].items()), end="\n\n")
     print(HEAD, flush=True)
-    # The matmul's peak is what all others need.
-    for name in dict.fromkeys(("matmul", *options.parts)):
-        part, runs = PARTS[name], options.runs
-        if options.quick:
-            part, runs = smaller(part), 1
-        with tempfile.TemporaryDirectory() as folder:
-            rows = compare(part, Path(folder), runs, photos=options.photos, style=options.style)
-        found["peaks"] = found["peaks"] or peaks_of(rows)
-        print(table_of(part, rows, found["peaks"], bars=not options.quick), flush=True)
-        found["rows"] += records_of(name, part, rows, found["peaks"])
-    Path(options.json).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    if not options.quick:
+    code = 0
+    try:
+        measure_all(wanted, 1 if options.quick else options.runs, found, options)
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    finally:
+        write_atomically(options.json, (json.dumps(found, indent=1) + "\n").encode())
+    if code:
+        print(f"\nstopped; what was measured until then is in {options.json}.")
+    elif not options.quick:
         met = [bar["met"] for row in found["rows"] for bar in row["bars"]]
         print(f"\n{sum(met)} of {len(met)} bars are met; all figures are in {options.json}.")
+    return code
+
+
+def measure_all(wanted: dict[str, Part], runs: int, found: dict, options) -> None:
+    """Measure part by part, tell every turn, and print and keep the rows, also of a part cut short.
+
+    Args:
+        wanted: The parts by name.
+        runs: Turns that count.
+        found: Where peaks and rows go.
+        options: Of the command line.
+    """
+    began, answers = time.monotonic(), {}
+    for name, part in wanted.items():
+        now = {}
+        try:
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                contextlib.closing(
+                    compare(part, Path(folder), runs, photos=options.photos, style=options.style)
+                ) as turns,
+            ):
+                for c, now in turns:
+                    passed = time.monotonic() - began
+                    left = seconds_left(list(wanted.values()), runs, answers | now, passed)
+                    print(told(name, part, runs, c, now[c], left), file=sys.stderr, flush=True)
+        finally:
+            answers |= now
+            if (done := measured(part, now)).contenders:
+                rows = rows_of(done, now)
+                found["peaks"] = found["peaks"] or peaks_of(rows)
+                print(table_of(done, rows, found["peaks"], bars=not options.quick), flush=True)
+                found["rows"] += records_of(name, done, rows, found["peaks"])
+
+
+def told(name: str, part: Part, runs: int, c: Contender, found: list[dict], left: float) -> str:
+    """A line on the turn that a contender has just had."""
+    size, count = part.work_of(c)
+    what = found[-1].get("fault") or f"{found[-1]['seconds']:.3g} s"
+    turns = len(found) + turns_left(part, runs, found)
+    label = c.label.format(size=size, count=count)
+    return f"{name}: {label}: {what}, turn {len(found)} of {turns}, {time_left(left)}"
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -3,6 +3,7 @@ import doctest
 import importlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import keras
@@ -131,7 +132,7 @@ def test_pytorch_s_losses_are_ours(job):
     assert abs(found[0][1] / found[0][0] - 1) > 1e-3
 
 
-@pytest.mark.parametrize("module", ["ours", "torch_adain"])
+@pytest.mark.parametrize("module", ["ours", "torch_adain", "by_numpy"])
 def test_every_contender_has_a_run(module):
     if module == "torch_adain":
         pytest.importorskip("torch")
@@ -209,7 +210,8 @@ def test_a_part_in_small(name, tmp_path):
     contenders = tuple(dataclasses.replace(c, size=c.size // 32, count=0) for c in part.contenders)
     part = dataclasses.replace(part, size=64, count=2, contenders=contenders)
     photos, style = ROOT / "examples/content", ROOT / "examples/styles/scream.jpg"
-    rows = run.compare(part, tmp_path, 2, photos=photos, style=style)
+    *_, (_, answers) = run.compare(part, tmp_path, 2, photos=photos, style=style)
+    rows = run.rows_of(part, answers)
     assert len(rows) == len(part.contenders) and not any(row.fault for row in rows)
     assert {len(row.runs) for row in rows} == {2}
     run.table_of(part, rows, {"float32": 1e9, "bfloat16": 1e9})
@@ -251,19 +253,69 @@ def test_peak_memory():
 
 
 def test_turns():
-    order = []
+    left = {"a": 2, "b": 1, "c": 2, "d": 0}
 
-    def contender(name):
-        def run():
-            order.append(name)
-            return {"turn": len(order)}
+    def turn(name):
+        left[name] -= 1
+        return left[name]
 
-        return run
+    told = measure.interleaved(left, turn, left.get)
+    assert next(told) == ("a", 1) and left["b"] == 1  # Told before the next has begun.
+    assert list(told) == [("b", 0), ("c", 1), ("a", 0), ("c", 0)]
 
-    answers = measure.interleaved({name: contender(name) for name in "abc"}, 2)
-    assert "".join(order) == "abcabc"
-    assert answers["b"] == [{"turn": 2}, {"turn": 5}]
-    assert measure.interleaved({"a": contender("a")}, 0) == {"a": []}
+
+def test_a_slow_contender_has_no_more_turns_than_it_needs():
+    quick, slow = {"seconds": 1}, {"seconds": 130}
+    assert [run.turns_left(PART, 5, [quick] * n) for n in (0, 1, 6)] == [6, 5, 0]
+    # The first does not count, where there is a warm-up.
+    assert [run.turns_left(PART, 5, [slow] * n) for n in (0, 1, 2)] == [6, 5, 0]
+    cold = dataclasses.replace(PART, warm_up=False, most=2)
+    assert [run.turns_left(cold, 5, [slow] * n) for n in (0, 1)] == [2, 0]
+    assert run.turns_left(PART, 5, [{"fault": "too large"}]) == 0
+
+
+def test_the_time_left():
+    """Of what has had turns by its last; of the rest by its FLOPs at the rate so far."""
+    flops = PART.flops(OURS, 8, 2)
+    answers = {OURS: [{"seconds": 9}, {"seconds": 2}]}
+    others = sum(PART.flops(c, *PART.work_of(c)) for c in (OTHER, THIRD))
+    expected = 2 * 2 + 4 * others / (2 * flops / 12)
+    assert run.seconds_left([PART], 3, answers, passed=12) == pytest.approx(expected)
+
+
+def test_what_was_measured_is_kept_and_told_at_ctrl_c(tmp_path, monkeypatch, capsys):
+    """After the first counting turn of NumPy's product, of a part that has three products."""
+    contenders = [c for c in parts.PARTS["matmul"].contenders if c.module == "by_numpy"]
+    contenders += [dataclasses.replace(contenders[0], label="again", count=1)]
+    part = dataclasses.replace(parts.PARTS["matmul"], size=32, contenders=tuple(contenders))
+    monkeypatch.setattr(run, "PARTS", {"matmul": part})
+    said = []
+
+    class Stderr:
+        def write(self, text):
+            said.append(text)
+            if "turn 2" in text:
+                raise KeyboardInterrupt
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(sys, "stderr", Stderr())
+    assert run.main(["--json", str(tmp_path / "found.json"), "--parts", "matmul"]) == 130
+    lines = [text for text in said if text.strip()]
+    line = r"matmul: NumPy, float32: [\d.e-]+ s, turn 1 of 6, (\d+m)?\d+s left"
+    assert re.fullmatch(line, lines[0])
+    labels = [line.split(": ")[1] for line in lines]
+    assert labels == ["NumPy, float32", "again", "NumPy, float32"]
+    table, found = capsys.readouterr().out, json.loads((tmp_path / "found.json").read_text())
+    assert "| NumPy, float32 | " in table and "| again |" not in table and "stopped;" in table
+    assert [row["label"] for row in found["rows"]] == ["NumPy, float32"]
+    assert len(found["rows"][0]["runs"]) == 1 and found["peaks"]["float32"] > 0
+
+
+def test_what_is_not_installed_is_left_out(monkeypatch):
+    monkeypatch.setattr(run, "OPTIONAL", {"torch_adain": "no_such_library"})
+    assert run.installed(PART).contenders == (OURS, THIRD)
 
 
 # -- the table -------------------------------------------------------------------------------------
