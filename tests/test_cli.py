@@ -295,6 +295,15 @@ def test_help_shows_the_values_of_a_preset(capsys):
         assert line in shown
 
 
+def test_a_full_disk_is_no_lack_of_memory(call):
+    def main(argv):
+        return app.run(StylizeConfig, lambda c: tf.io.write_file("/dev/full", "x"), "", argv)
+
+    code, lines = call(main)
+    assert code == 2 and len(lines) == 1
+    assert re.search("/dev/full: No space left on device$", lines[0])
+
+
 @pytest.mark.parametrize(
     "error, code, sentence",
     [

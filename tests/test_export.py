@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +107,22 @@ def test_bfloat16_is_explicit_and_of_convolutions_alone(tmp_path):
     assert bfloat16 in types["Conv2D"] and types["Sqrt"] == {float32} and types["Mean"] == {float32}
     assert {output.dtype for output in function.structured_outputs.values()} == {tf.float32}
     assert all(v.dtype == tf.float32 for v in loaded.stored)
+
+
+def test_a_signal_leaves_nothing(tmp_path, capsys):
+    folder = tmp_path / "m"
+
+    def stop():
+        while not list(folder.glob(".writing-*/*")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=stop)
+    killer.start()
+    words = ["stylize.py", "--checkpoint", "magenta26", "--export-path", str(folder)]
+    assert stylize_cli.main(words) == 128 + signal.SIGTERM
+    killer.join()
+    assert list(folder.iterdir()) == [] and "interrupted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -78,12 +78,15 @@ def test_faults(changes, message):
         export_model(ExportConfig(**{"checkpoint": "magenta26", "export_path": "a.onnx"} | changes))
 
 
-def test_a_file_is_not_replaced_unasked(tmp_path):
-    (tmp_path / "a.onnx").write_text("mine")
-    config = ExportConfig(export_path=str(tmp_path / "a.onnx"), export_format="onnx")
-    with pytest.raises(UserError, match=r"a.onnx` exists already"):
+@pytest.mark.parametrize(
+    ("kind", "name", "there"), [("onnx", "a.onnx", "a.onnx"), ("openvino", "a.xml", "a.bin")]
+)
+def test_a_file_is_not_replaced_unasked(tmp_path, kind, name, there):
+    (tmp_path / there).write_text("mine")
+    config = ExportConfig(export_path=str(tmp_path / name), export_format=kind)
+    with pytest.raises(UserError, match=rf"{there}` exists already"):
         export_model(config)
-    assert (tmp_path / "a.onnx").read_text() == "mine"
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(there, "mine")]
 
 
 @pytest.mark.parametrize(

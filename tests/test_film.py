@@ -39,3 +39,16 @@ def test_faults_are_told_before_the_work(tmp_path):
     with pytest.raises(UserError, match="a.gif` exists already"):
         check_film(tmp_path / "a.gif")
     check_film(tmp_path / "a.gif", overwrite=True)
+    with pytest.raises(UserError, match="a.gif/b.gif` cannot be written: .*a.gif` is not a folder"):
+        check_film(tmp_path / "a.gif/b.gif")
+    with pytest.raises(UserError, match=f"{tmp_path}` is a folder"):
+        check_film(tmp_path, overwrite=True)
+
+
+def test_a_film_that_came_meanwhile_is_not_replaced(tmp_path):
+    (tmp_path / "a.gif").write_text("mine")
+    with pytest.raises(UserError, match="a.gif` exists already"):
+        write_film(tmp_path / "a.gif", FRAMES)
+    assert (tmp_path / "a.gif").read_text() == "mine"
+    write_film(tmp_path / "a.gif", FRAMES, overwrite=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.gif"]

@@ -20,7 +20,7 @@ from tf_style.inference import StyleTransfer, load
 from tf_style.layout import center_crop, fit_shorter
 from tf_style.options import readable
 from tf_style.served import ServedStylizer
-from tf_style.writing import encode_image
+from tf_style.writing import check_place, encode_image, give_name
 
 __all__ = ["Exported", "export_model"]
 
@@ -105,8 +105,8 @@ def _export_file(config, kind: Format):
         raise UserError(
             f"`export_path` ends in {kind.suffix} for {config.export_format}. Received: {path}"
         )
-    if path.exists() and not config.overwrite:
-        raise UserError(f"`{path}` exists already. Give another name, or --overwrite.")
+    for suffix in (kind.suffix, *kind.beside):
+        check_place(path.with_suffix(suffix), config.overwrite)
     stylize = load(config.checkpoint, config.precision)
     with _aside(path.parent) as aside:
         file = aside / f"stylizer{kind.suffix}"
@@ -123,7 +123,7 @@ def _export_file(config, kind: Format):
         size = _size(aside)
         # A weight file before the one that refers to it.
         for file in sorted(aside.iterdir()):
-            os.replace(file, path.with_suffix(file.suffix))
+            give_name(file, path.with_suffix(file.suffix), overwrite=config.overwrite)
         return Exported(path, float(np.max(np.abs(found - expected))), size, 0)
 
 

@@ -25,6 +25,7 @@ class Format(NamedTuple):
 
     Attributes:
         suffix: Of the file.
+        beside: Suffixes of further files.
         extra: Of the package, that brings what is needed.
         write: Writes a stylizer to a path, that nobody reads yet.
         load: Loads such a file for some inputs, `(path, {input: array})`, and gives the function
@@ -33,6 +34,7 @@ class Format(NamedTuple):
     """
 
     suffix: str
+    beside: tuple[str, ...]
     extra: str
     write: Callable[[keras.Model, Path], None]
     load: Callable[[Path, dict[str, np.ndarray]], Callable[[], np.ndarray]]
@@ -128,8 +130,8 @@ def _imported(module, extra) -> Any:
 _HALF = functools.partial(_write_litert, types=[tf.float16])
 
 FORMATS = {
-    "onnx": Format(".onnx", "onnx", _write_onnx, _load_onnx, 50),
-    "openvino": Format(".xml", "openvino", _write_openvino, _load_openvino, 50),
-    "litert_float16": Format(".tflite", "litert", _HALF, _load_litert, 40),
-    "litert_int8": Format(".tflite", "litert", _write_litert, _load_litert, 20),
+    "onnx": Format(".onnx", (), "onnx", _write_onnx, _load_onnx, 50),
+    "openvino": Format(".xml", (".bin",), "openvino", _write_openvino, _load_openvino, 50),
+    "litert_float16": Format(".tflite", (), "litert", _HALF, _load_litert, 40),
+    "litert_int8": Format(".tflite", (), "litert", _write_litert, _load_litert, 20),
 }

@@ -9,8 +9,7 @@ from PIL import Image
 
 from tf_style.errors import UserError
 from tf_style.layout import resize, scaled_size
-from tf_style.weights import write_atomically
-from tf_style.writing import check_output, to_uint8
+from tf_style.writing import check_place, to_uint8, write_file
 
 __all__ = ["check_film", "write_film"]
 
@@ -31,20 +30,19 @@ def check_film(path: str | Path, overwrite: bool = False) -> None:
     path = Path(path)
     if path.suffix.lower() == ".mp4":
         _av()
-    if path.exists() and not overwrite:
-        raise UserError(f"`{path}` exists already. Give another name, or --overwrite.")
-    check_output(path.with_suffix(".png"), overwrite=True)
+    check_place(path, overwrite)
 
 
-def write_film(path: str | Path, frames: Sequence[np.ndarray]) -> None:
+def write_film(path: str | Path, frames: Sequence[np.ndarray], *, overwrite: bool = False) -> None:
     """Write images as a film, whole or not at all; its size is the last frame's.
 
     Args:
         path: It ends in .gif or .mp4.
         frames: Images `(height, width, 3)`, of any sizes.
+        overwrite: Whether one that exists is replaced.
 
     Raises:
-        UserError: An .mp4 without PyAV.
+        UserError: An .mp4 without PyAV, or a file that cannot be written.
     """
     height, width = scaled_size(*frames[-1].shape[:2], longer=FRAME_SIZE)
     # Video codecs halve the colour's sides.
@@ -63,8 +61,7 @@ def write_film(path: str | Path, frames: Sequence[np.ndarray]) -> None:
             for picture in pictures + pictures[-1:] * (FRAMES_PER_SECOND * LAST_SECONDS):
                 film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             film.mux(stream.encode())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data.getvalue())
+    write_file(path, data.getvalue(), overwrite=overwrite)
 
 
 def _av():

@@ -65,9 +65,8 @@ class Previews:
         if c.progress_gif:
             frames = self.directory / "progress"
             write_image(frames / f"{step:08d}.png", stylized[0], overwrite=True)
-            write_film(
-                c.progress_gif, [read_image(frame) for frame in sorted(frames.glob("*.png"))]
-            )
+            images = [read_image(frame) for frame in sorted(frames.glob("*.png"))]
+            write_film(c.progress_gif, images, overwrite=True)
         with dispensable(), writer.as_default():
             tf.summary.image("content, style, stylized", picture[None], step)
         if "val_content" in pictures:

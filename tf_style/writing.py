@@ -12,8 +12,8 @@ from PIL import Image
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.layout import as_image
 
-__all__ = ["OUT_FORMATS", "check_output", "check_size", "encode_image", "out_format", "to_uint8",
-           "write_image"]  # fmt: skip
+__all__ = ["OUT_FORMATS", "check_output", "check_place", "check_size", "encode_image", "give_name",
+           "out_format", "to_uint8", "write_file", "write_image"]  # fmt: skip
 
 OUT_FORMATS = ("jpg", "png", "webp")
 
@@ -121,8 +121,13 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> None:
         Traceback (most recent call last):
         tf_style.errors.UserError: `picture.gif` must end in .jpg, .png, .webp or .jpeg.
     """
-    path = Path(path)
     out_format(path)
+    check_place(path, overwrite)
+
+
+def check_place(path: str | os.PathLike, overwrite: bool = False) -> None:
+    """`check_output` for a file of any kind, without the check of its suffix."""
+    path = Path(path)
     if os.path.isdir(path):
         raise UserError(f"`{path}` is a folder. Give the name of a file.")
     if not overwrite and os.path.lexists(path):
@@ -161,9 +166,22 @@ def write_image(
         ...     read_image(f"{folder}/new/a.jpg").shape
         (4, 6, 3)
     """
-    path = Path(path)
     check_output(path, overwrite)
-    data = encode_image(image, out_format(path), quality=quality)
+    write_file(path, encode_image(image, out_format(path), quality=quality), overwrite=overwrite)
+
+
+def write_file(path: str | os.PathLike, data: bytes, *, overwrite: bool = False) -> None:
+    """What `write_image` does with the bytes of its file.
+
+    Args:
+        path: File name.
+        data: All of it.
+        overwrite: Whether an existing file is replaced.
+
+    Raises:
+        UserError: If the file exists, or the system refuses the write.
+    """
+    path = Path(path)
     # Not from `tempfile`, whose files are closed to everyone else, nor from the name, which may
     # be as long as names can be.
     part = path.with_name(f".{uuid.uuid4().hex}.tmp")
@@ -174,17 +192,27 @@ def write_image(
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            if overwrite:
-                os.replace(part, path)
-            else:
-                _link(part, path)
+            give_name(part, path, overwrite=overwrite)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"`{path}` cannot be written: {error.strerror or error}.") from error
 
 
-def _link(part: Path, path: Path) -> None:
+def give_name(part: Path, path: Path, *, overwrite: bool = False) -> None:
+    """Rename a file, within one file system; by default no other is replaced.
+
+    Args:
+        part: What is there; afterwards it may still have this name too.
+        path: Its new name.
+        overwrite: Whether an existing file is replaced.
+
+    Raises:
+        UserError: If the file exists.
+    """
+    if overwrite:
+        os.replace(part, path)
+        return
     try:
         os.link(part, path)  # Fails if `path` exists, which a rename does not.
     except FileExistsError:

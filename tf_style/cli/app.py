@@ -1,8 +1,10 @@
 """What both scripts share: one sentence for a fault, an exit code, a progress bar."""
 
 import contextlib
+import errno
 import itertools
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -59,15 +61,15 @@ def run(
         if "--version" in argv[1:]:
             print(f"tf_style {tf_style.__version__}")
             return OK
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _cleaning_up():
             warnings.showwarning = lambda message, *_: _say(program, message, OK)
             return main(flags.parse(config_class, argv, defaults(argv)))
     except (UserError, NonFiniteError) as error:
         return _say(program, error, code_of(error))
     except WorkerLostError as error:
         return _say(program, error, WORKER_LOST)
-    except KeyboardInterrupt:
-        return _say(program, "interrupted", 128 + signal.SIGINT)
+    except KeyboardInterrupt as error:
+        return _say(program, "interrupted", 128 + getattr(error, "number", signal.SIGINT))
     except (ImportError, Warning) as error:
         # Another Keras backend or a missing package; or a note, where -W error makes it a fault.
         return _say(program, error, USER_ERROR)
@@ -78,6 +80,8 @@ def run(
     except MemoryError:
         return _say(program, "out of memory; use smaller pictures or batches", NO_MEMORY)
     except Exception as error:
+        if fault := _of_a_file(error):
+            return _say(program, fault, USER_ERROR)
         # By name: the module that defines it must not be imported for `--help`.
         if type(error).__name__ == "ResourceExhaustedError":
             return _say(program, "out of memory; use smaller pictures or batches", NO_MEMORY)
@@ -171,6 +175,44 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, where nothing asks for them."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+
+@contextlib.contextmanager
+def _cleaning_up():
+    """While it lasts, SIGTERM and SIGHUP end a program as Ctrl-C does: what is begun is removed."""
+
+    def stop(number, frame):
+        raise _Terminated(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _of_a_file(error: Exception) -> str:
+    """What the system said of a file, of an error of TensorFlow's; empty if it is of another kind.
+
+    A full disk has the type of memory that is exhausted.
+    """
+    if not type(error).__module__.startswith("tensorflow"):
+        return ""
+    said = "|".join(re.escape(os.strerror(number)) for number in errno.errorcode)
+    found = re.search(rf"(?:\}}\}} )?([^\n{{}}]*); ({said})", str(error))
+    return f"{found[1]}: {found[2]}" if found else ""
 
 
 class Interrupt:
