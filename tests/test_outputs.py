@@ -12,7 +12,7 @@ from tf_style.outputs import check_count, outputs_of, pictures_of, short_names
 from tf_style.writing import write_image
 
 
-def results(folder, config_class=StylizeConfig, unfinished="", **options):
+def results(folder, config_class=StylizeConfig, unfinished=None, **options):
     paths = {f"{name}_path": str(folder / name) for name in ("content", "style", "out")}
     config = config_class(**paths | options)
     contents, styles = (pictures_of(config, name) for name in ("content_path", "style_path"))
@@ -86,7 +86,7 @@ def test_one_result_may_be_given_its_files_name(tmp_path, config_class, name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"out_path": ""}, "`out_path` is empty: give a folder"),
+        ({"out_path": ""}, "`out_path` must not be empty"),
         ({"out_path": "r.tif"}, "`r.tif` must end in .jpg, .png, .webp or .jpeg"),
         ({"out_path": "r.png", "out_format": "webp"}, "`out_format` webp contradicts .* r.png"),
     ],
@@ -103,12 +103,15 @@ def test_what_was_begun(tmp_path):
     fill(tmp_path / "content", ["a.png", "b.png"])
     fill(tmp_path / "style", ["s.png"])
     fill(tmp_path / "out", ["a_stylized_s.jpg", "b_stylized_s.jpg"])
-    (tmp_path / "out/a_stylized_s.jpg.begun").write_text("")
+
+    def begun(path):
+        return path.name == "a_stylized_s.jpg"
+
     with pytest.raises(UserError, match="a_stylized_s.jpg` was begun and not finished: --resume"):
-        results(tmp_path, GatysConfig, ".begun")
-    _, todo = results(tmp_path, GatysConfig, ".begun", resume=True)
+        results(tmp_path, GatysConfig, begun)
+    _, todo = results(tmp_path, GatysConfig, begun, resume=True)
     assert [path.name for path in todo.values()] == ["a_stylized_s.jpg"]
-    assert len(results(tmp_path, GatysConfig, ".begun", overwrite=True)[1]) == 2
+    assert len(results(tmp_path, GatysConfig, begun, overwrite=True)[1]) == 2
 
 
 def test_a_blend_needs_a_weight_for_each_style():

@@ -131,6 +131,80 @@ def test_intermediate_pictures_can_be_had_none(options, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["coast_stylized_night.png"]
 
 
+def test_an_unfinished_picture_is_never_taken_for_the_result(options, tmp_path):
+    out = tmp_path / "out/coast_stylized_night.png"
+    options |= {"save_every": 0, "optimizer": "adam"}
+    paint(options, out_path=str(tmp_path / "straight"))
+    paint(options, 3)
+    between = read_image(out)
+    assert not list(out.parent.glob("*.progress/*.jpg"))
+    with pytest.raises(UserError, match="was begun and not finished"):
+        paint(options)
+    paint(options, resume=True)
+    assert np.array_equal(read_image(tmp_path / "straight" / out.name), read_image(out))
+    assert not np.array_equal(between, read_image(out))
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("save_every", [0, 4])
+def test_the_name_is_taken_at_the_start(options, tmp_path, save_every):
+    """And what is killed without a word is begun, not finished."""
+    out = tmp_path / "out/coast_stylized_night.png"
+    options |= {"save_every": save_every, "optimizer": "adam"}
+    first = paint_folder(GatysConfig(**options))
+    while next(first).iterate is None:
+        pass
+    assert out.exists()
+    first.close()
+    with pytest.raises(UserError, match="was begun and not finished"):
+        paint(options)
+    assert paint(options, resume=True)[-1].finished
+    # A file that comes in between the check and the start is not replaced.
+    out.unlink()
+    first = paint_folder(GatysConfig(**(options | {"out_format": "jpg"})))
+    next(first)
+    out.with_suffix(".jpg").write_text("mine")
+    *_, record = first
+    assert "exists already" in str(record.fault) and out.with_suffix(".jpg").read_text() == "mine"
+
+
+def test_nothing_is_deleted_unasked(options, tmp_path):
+    out = tmp_path / "out/coast_stylized_night.png"
+    progress = tmp_path / f"{out}.progress"
+    options |= {"optimizer": "adam"}
+    paint(options)
+    (progress / "notes.txt").write_text("mine")
+    out.rename(tmp_path / "keep.png")
+    before = {file.name: file.read_bytes() for file in progress.iterdir()}
+    with pytest.raises(UserError, match="has the intermediate pictures of another run: .*overw"):
+        paint(options, style_weight=5.0)
+    assert {file.name: file.read_bytes() for file in progress.iterdir()} == before
+    paint(options, style_weight=5.0, overwrite=True, max_evaluations=6)
+    frames = sorted(file.name for file in progress.glob("*.jpg"))
+    assert frames[-1] < "00012.jpg" and (progress / "notes.txt").read_text() == "mine"
+
+
+def test_a_finished_picture_goes_on_with_more_evaluations(options, tmp_path):
+    out = tmp_path / "out/coast_stylized_night.png"
+    options |= {"scales": 2, "optimizer": "adam"}
+    write_image(tmp_path / "photos/coast.png", picture(66, 80, 1), overwrite=True)
+    first = paint(options)[-1].iterate
+    between = read_image(out)
+    assert "1 of 1 results exist: skipped" in paint(options, resume=True)[0].note
+    assert np.array_equal(read_image(out), between)
+    records = paint(options, resume=True, max_evaluations=30)
+    iterates = [record.iterate for record in records if record.iterate]
+    assert {iterate.scale for iterate in iterates} == {2}
+    assert iterates[0].evaluations > first.evaluations and iterates[-1].evaluations >= 30
+    assert iterates[-1].loss < 0.9 * first.loss
+    assert not np.array_equal(read_image(out), between) and records[-1].finished
+    frames = {file.stem for file in out.parent.glob("*.progress/*.jpg")}
+    assert {"00012", f"{iterates[-1].evaluations:05d}"} <= frames
+    # Also where the result has been moved away.
+    out.unlink()
+    assert paint(options, resume=True, max_evaluations=34)[-1].finished and out.exists()
+
+
 @pytest.mark.slow
 def test_a_film_is_made_of_the_pictures(options, tmp_path):
     film = tmp_path / "films/a.gif"

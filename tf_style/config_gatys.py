@@ -173,13 +173,16 @@ class GatysConfig(Options):
     concat: bool = same(StylizeConfig, "concat")
     save_every: int = option(
         50, "Evaluations between intermediate pictures and saved states, in the folder "
-        "<result>.progress; 0: none.", low=0, group=OUTPUT,
+        "<result>.progress; 0: none, but a state if it is stopped.", low=0, group=OUTPUT,
     )  # fmt: skip
     animation: str = option(
         "", "Path of a .gif or .mp4 of the intermediate pictures (mp4 needs the extra video).",
         group=OUTPUT,
     )  # fmt: skip
-    resume: bool = option(False, "Go on with what was stopped, from its saved state.", group=OUTPUT)
+    resume: bool = option(
+        False, "Go on with what was stopped, from its saved state; and with what is finished, if "
+        "--max-evaluations is higher.", group=OUTPUT,
+    )  # fmt: skip
     overwrite: bool = option(
         False, "Replace results that exist, and begin anew what was stopped.", group=OUTPUT
     )

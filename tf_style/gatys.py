@@ -104,7 +104,8 @@ def gatys(
         shares: How much each style counts; empty: all alike.
         content_masks: Regions `(height, width)` in [0, 1] of the content.
         style_masks: As many of the one style.
-        state: An iterate's, to go on from; all else must be the same.
+        state: An iterate's, to go on from; all else must be the same, but for `max_evaluations`:
+            more of them go to the scale that it stands at, and to finer ones.
 
     Raises:
         UserError: A picture under 32 px, an empty region, or nothing to optimise.
@@ -153,15 +154,18 @@ def gatys(
 
     inexact = compute_dtype(config.precision) != "float32"
     stage = int(state["stage"]) if state else 0
+    # Evaluations of the coarser scales: what is gone on with may have had another plan.
+    before = int(state["before"]) if state else 0
     if state is None:
         image = _start(content, styles, config, stages[0][:2])
     elif state["finished"]:
         height, width, _ = stages[stage]
         image = np.clip(np.reshape(state["position"], (height, width, 3)), 0, 1)
-        stage, state = stage + 1, None
+        before, stage, state = before + stages[stage][2], stage + 1, None
     for k in range(stage, len(stages)):
         height, width, budget = stages[k]
-        before = sum(n for *_, n in stages[:k])
+        if k == len(stages) - 1:
+            budget = config.max_evaluations - before
         if state:
             start, used = state["start"], int(state["used"])
             retried, exact = bool(state["retried"]), bool(state["exact"])
@@ -213,11 +217,12 @@ def gatys(
             parts = objective.last_parts.numpy()
             if not np.isclose(parts.sum(), found.value, rtol=1e-4):
                 parts = objective.parts(pixels[None]).numpy()
-            done = (sum(work[:k]) + min(evaluations / budget, 1) * work[k]) / sum(work)
+            share = min(evaluations / max(budget, 1), 1)
+            done = (sum(work[:k]) + share * work[k]) / sum(work)
             stored = {
-                "stage": k, "used": used, "retried": retried, "exact": exact, "finished": finished,
-                "tiles": np.array(tiles), "start": np.asarray(start), "position": np.asarray(best),
-                "optimizer": arrays,
+                "stage": k, "before": before, "used": used, "retried": retried, "exact": exact,
+                "finished": finished, "tiles": np.array(tiles), "start": np.asarray(start),
+                "position": np.asarray(best), "optimizer": arrays,
             }  # fmt: skip
             yield Iterate(
                 image,
@@ -230,6 +235,7 @@ def gatys(
                 note=note,
                 state=stored,
             )
+        before += budget
 
 
 def _optimizer(config, objective, start, arrays=None, retried=False):

@@ -1,6 +1,7 @@
 """Which results a run of `stylize.py` makes, and how they are named."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from tf_style.config import StylizeConfig
@@ -42,7 +43,7 @@ def outputs_of(
     config: StylizeConfig | GatysConfig,
     contents: list[Path],
     labels: list[str],
-    unfinished: str = "",
+    unfinished: Callable[[Path], bool] | None = None,
 ) -> tuple[int, dict[tuple[Path, str], Path]]:
     """How many results there are in all, and the files of those that are to be made.
 
@@ -52,14 +53,14 @@ def outputs_of(
         config: Of the run.
         contents: The photos.
         labels: Short names of the styles, no two alike.
-        unfinished: Ending of the file beside a result that says that it is not finished: such a
-            result counts as none if the run is to be resumed.
+        unfinished: Whether a result was begun and is not what is asked for: such a one counts as
+            none if the run is to be resumed.
 
     Raises:
         UserError: Results that exist, two of one name, or names that cannot be written.
     """
     outputs = _outputs(config, contents, labels)
-    begun = [key for key, path in outputs.items() if os.path.lexists(f"{path}{unfinished}")]
+    begun = [key for key, path in outputs.items() if unfinished and unfinished(path)]
     resumed = begun if unfinished and config.resume else []
     if unfinished and begun and not resumed and not config.overwrite:
         raise UserError(
@@ -82,8 +83,6 @@ def outputs_of(
 
 def _outputs(config, contents, labels):
     """Every pair's file: {(content, label): path}."""
-    if not config.out_path:
-        raise UserError("`out_path` is empty: give a folder, which is `.` for the current one.")
     folder, suffix = Path(config.out_path), config.out_format
     if _is_file(folder):
         if (count := len(contents) * len(labels)) > 1:

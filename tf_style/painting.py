@@ -2,13 +2,16 @@
 
 Beside `result.jpg` stands the folder `result.jpg.progress`: `config.json` with all that makes the
 result again, the intermediate pictures `00050.jpg`, `00100.jpg`, ..., and `state.npz` as long as it
-is unfinished.
+is unfinished, `final.npz` thereafter.
 """
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
-import shutil
+import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,12 +33,15 @@ from tf_style.options import weighted
 from tf_style.outputs import check_count, check_sheet, outputs_of, pictures_of, short_names
 from tf_style.scales import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
 from tf_style.weights import read_npz, write_atomically, write_npz
-from tf_style.writing import write_image
+from tf_style.writing import check_output, write_image
 
 __all__ = ["Painted", "paint_folder"]
 
 PROGRESS = ".progress"
-STATE = f"{PROGRESS}/state.npz"
+
+# Of the folder of a picture: what says that it is not finished, and what a finished one leaves for
+# more evaluations, without the optimiser's history, which is most of a state.
+CONFIG, STATE, FINAL = "config.json", "state.npz", "final.npz"
 
 # Options that may change between a run and the one that goes on with it.
 FREE = {"max_evaluations", "max_memory", "max_pixels", "out_path", "quality", "save_every",
@@ -91,7 +97,10 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
         used = {"blend": styles}
     else:
         used = {name: [path] for path, name in short_names(styles).items()}
-    total, todo = outputs_of(config, contents, list(used), STATE)
+    total, todo = outputs_of(config, contents, list(used), functools.partial(_unfinished, config))
+    for out in todo.values():
+        if not (config.overwrite or config.resume):
+            _check_unused(Path(f"{out}{PROGRESS}"))
     if config.style_mask and len(styles) > 1:
         raise UserError(f"`style_mask` is of one painting. Received: {len(styles)} paintings")
     if config.animation:
@@ -138,48 +147,116 @@ def _paint(config, content, styles, out, should_stop):
     about = _about(config, [content, *styles, *content_masks, *style_masks])
     folder = Path(f"{out}{PROGRESS}")
     state = _read_state(folder, about, config, content.shape[:2]) if config.resume else None
-    if state is None and folder.exists():
-        shutil.rmtree(folder)
+    if state is None and not config.overwrite:
+        _check_unused(folder)
+    about |= {"max_evaluations": config.max_evaluations}
 
     def result(image):
         image = resize(image, *content.shape[:2])
         return preserve_luma(image, content) if config.preserve_color == "luma" else image
 
-    def keep(iterate):
-        """The picture so far, and what is needed to go on."""
-        frame = folder / f"{iterate.evaluations:05d}.jpg"
-        write_image(frame, result(iterate.image), quality=config.quality, overwrite=True)
-        write_atomically(folder / "config.json", json.dumps(about, indent=2).encode())
-        if not iterate.last:
-            write_npz(folder / "state.npz", _flat(iterate.state))
+    def keep(iterate, state):
+        """What is needed to go on, and the picture so far."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / CONFIG, json.dumps(about, indent=2).encode())
+        write_npz(folder / (FINAL if iterate.last else STATE), _flat(state))
+        if config.save_every:
+            frame = folder / f"{iterate.evaluations:05d}.jpg"
+            write_image(frame, result(iterate.image), quality=config.quality, overwrite=True)
 
-    def write(iterate):
+    def write(iterate, overwrite=True):
         image = result(iterate.image)
         image = concat([content, *styles, image]) if config.concat else image
-        replace = config.overwrite or config.resume
-        write_image(out, image, quality=config.quality, overwrite=replace)
+        write_image(out, image, quality=config.quality, overwrite=overwrite)
 
-    kept = None
-    for iterate in gatys(
-        content, matched, config, shares=list(config.style_weights),
-        content_masks=content_masks, style_masks=style_masks, state=state,
-    ):  # fmt: skip
-        period = iterate.evaluations // config.save_every if config.save_every else None
-        if period != kept or (iterate.last and config.save_every):
+    def claim(iterate):
+        """Take the name at the start, lest it be refused at the end; whether it was free."""
+        check_output(out, config.overwrite or config.resume)
+        if config.overwrite:
+            _remove(folder)
+        if config.save_every:
+            keep(iterate, iterate.state)
+        elif state is None:
+            keep(iterate, _slim(iterate.state))
+        if free := not os.path.lexists(out):
+            write(iterate, overwrite=False)
+        return free
+
+    claimed, kept = None, 0
+    try:
+        for iterate in gatys(
+            content, matched, config, shares=list(config.style_weights),
+            content_masks=content_masks, style_masks=style_masks, state=state,
+        ):  # fmt: skip
+            period = iterate.evaluations // config.save_every if config.save_every else 0
+            if claimed is None:
+                claimed, kept = claim(iterate), period
+            if iterate.last and config.save_every:
+                keep(iterate, _slim(iterate.state))
+            elif period != kept:
+                keep(iterate, iterate.state)
             kept = period
-            keep(iterate)
-        if iterate.last:
-            write(iterate)
-            if config.animation:
-                frames = [read_image(frame) for frame in sorted(folder.glob("*.jpg"))]
-                write_film(config.animation, frames)
-            (folder / "state.npz").unlink(missing_ok=True)
-        yield iterate
-        if should_stop() and not iterate.last:
-            if config.save_every:
-                keep(iterate)
-            write(iterate)
-            return
+            if iterate.last:
+                write(iterate)
+                claimed = False  # Whatever comes, it is the result.
+                if config.animation:
+                    images = [read_image(frame) for frame in _frames(folder)]
+                    replace = config.overwrite or config.resume
+                    write_film(config.animation, images, overwrite=replace)
+                (folder / STATE).unlink(missing_ok=True)
+                if not config.save_every:
+                    _remove(folder)
+            yield iterate
+            if should_stop() and not iterate.last:
+                keep(iterate, iterate.state)
+                write(iterate)
+                return
+    except (UserError, NonFiniteError):
+        if claimed:
+            out.unlink(missing_ok=True)  # It is no result.
+        raise
+
+
+def _frames(folder):
+    """The intermediate pictures of a result, in their order."""
+    frames = [file for file in folder.glob("*.jpg") if re.fullmatch(r"\d{5,}", file.stem)]
+    return sorted(frames, key=lambda file: int(file.stem))
+
+
+def _unfinished(config, out):
+    """Whether a result was begun and not finished, or is to be gone on with by more evaluations."""
+    folder = Path(f"{out}{PROGRESS}")
+    if (folder / STATE).exists():
+        return True
+    if not config.resume or not (folder / FINAL).exists():
+        return False
+    try:
+        return json.loads((folder / CONFIG).read_text())["max_evaluations"] < config.max_evaluations
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _check_unused(folder):
+    """Refuse to mix pictures with those of another run."""
+    if _frames(folder):
+        raise UserError(
+            f"`{folder}` has the intermediate pictures of another run: give another --out-path, "
+            "move it away, or replace them by --overwrite."
+        )
+
+
+def _remove(folder):
+    """Delete what a run has written beside its result, and nothing else."""
+    for file in (*_frames(folder), *(folder / name for name in (FINAL, STATE, CONFIG))):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # There is something else in it, or it is not there.
+        folder.rmdir()
+
+
+def _slim(state):
+    """A state without the optimiser's, which begins anew from its position."""
+    used = int(state["used"]) + int(state["optimizer"].get("evaluations", 0))
+    return state | {"used": used, "finished": False, "optimizer": {}}
 
 
 def _flat(state):
@@ -196,11 +273,11 @@ def _flat(state):
 
 def _read_state(folder, about, config, size):
     """The arrays of an unfinished picture, if there are any and they belong to these options."""
-    path = folder / "state.npz"
-    if not path.exists():
+    path = next((folder / x for x in (STATE, FINAL) if (folder / x).exists()), None)
+    if path is None:
         return None
     try:
-        stored = json.loads((folder / "config.json").read_text())
+        stored = json.loads((folder / CONFIG).read_text())
         stages = plan(*size, config.scales, config.max_evaluations)
         stage = int(read_npz(path, {"stage": ()})["stage"])
         height, width, _ = stages[min(max(stage, 0), len(stages) - 1)]
@@ -220,7 +297,7 @@ def _read_state(folder, about, config, size):
 def _shapes(config, n, stages):
     """Shapes of a state of n numbers: of what is always there, and of what an optimizer adds."""
     always = {"start": (n,), "position": (n,), "tiles": (stages,)}
-    always |= dict.fromkeys(("stage", "used", "retried", "exact", "finished"), ())
+    always |= dict.fromkeys(("stage", "before", "used", "retried", "exact", "finished"), ())
     adds = {"evaluations": ()}
     if config.optimizer == "adam":
         adds |= dict.fromkeys(("iterate", "m", "v", "sum"), (n,))
