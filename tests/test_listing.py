@@ -141,3 +141,56 @@ def test_a_pipe_is_called_one(tmp_path):
     for read in (listing.list_images, read_image):
         with pytest.raises(UserError, match="a.jpg` is no file but a pipe or a device. Save"):
             read(pipe)
+
+
+# -- what the program itself writes ----------------------------------------------------------------
+
+
+@pytest.fixture
+def busy(tmp_path):
+    """A folder of two photos, with all below it that was written there."""
+    names = ["a.jpg", "sub/b.png", "out/a_stylized_s.jpg", "out/film.gif", "film.gif",
+             "sub/a_stylized_s.jpg.progress/00050.jpg", "mine.progress/c.jpg",
+             "ckpt/config.json", "ckpt/stylizer.npz", "ckpt/previews/1.jpg",
+             "ckpt/before/1/previews/1.jpg", "judged/config.json", "judged/sheet.jpg",
+             "judged/pairs/1.json", "judged/pictures/1.png"]  # fmt: skip
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("pattern", ["", "**"])
+def test_what_was_written_is_not_read(busy, pattern):
+    (busy / "out/film.gif").unlink()
+    written = [busy / "out", busy / "film.gif", busy / "nowhere", busy.parent, busy]
+    found = [str(path.relative_to(busy)) for path in listing.list_images(busy / pattern, written)]
+    assert found == ["a.jpg", "mine.progress/c.jpg", "sub/b.png"]
+    # Unless it is asked for by name.
+    assert len(listing.list_images(busy / "ckpt/previews", [busy / "ckpt"])) == 1
+    assert len(listing.list_images(busy / "ckpt", [busy / "ckpt"])) == 2
+    assert len(listing.list_images(busy / "out/*.jpg", [busy / "out"])) == 1
+
+
+def test_what_may_have_been_written_is_refused(busy):
+    (busy / "link").symlink_to(busy / "out")
+    with pytest.raises(UserError, match=r"film.gif` may be a picture to read or .* empty folder"):
+        listing.list_images(busy, [busy / "link"])
+
+
+@pytest.mark.parametrize(
+    "path, file, expected",
+    [
+        ("", "x.jpg", True),
+        ("sub", "x.jpg", False),
+        ("", "sub/x.jpg", False),
+        ("*.jpg", "x.jpg", True),
+        ("*.jpg", "x.png", False),
+        ("**", "x.jpg", True),
+        ("s*/*.jpg", "x.jpg", False),
+        ("a.jpg", "a.jpg", True),
+        ("a.jpg", "x.jpg", False),
+    ],
+)
+def test_would_list(busy, path, file, expected):
+    assert listing.would_list(busy / path, busy / "sub/.." / file) is expected

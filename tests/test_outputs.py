@@ -114,6 +114,29 @@ def test_what_was_begun(tmp_path):
     assert len(results(tmp_path, GatysConfig, begun, overwrite=True)[1]) == 2
 
 
+@pytest.mark.parametrize("side", ["content", "style"])
+def test_results_among_the_pictures_are_refused(tmp_path, side):
+    fill(tmp_path / "content", ["a.png"])
+    fill(tmp_path / "style", ["s.png"])
+    message = f"a_stylized_s.jpg` would lie among the pictures of --{side}-path and be taken"
+    with pytest.raises(UserError, match=message):
+        results(tmp_path, out_path=str(tmp_path / side))
+    pattern = {f"{side}_path": str(tmp_path / side / "*.png"), "out_path": str(tmp_path / side)}
+    with pytest.raises(UserError, match="a_stylized_s.png` would lie among"):
+        results(tmp_path, **pattern, out_format="png")
+    assert len(results(tmp_path, **pattern)[1]) == 1
+    with pytest.raises(UserError, match="film.gif` would lie among"):
+        results(tmp_path, GatysConfig, animation=str(tmp_path / side / "film.gif"))
+    # One below is left out of the search, and holds nothing else.
+    within = str(tmp_path / side / "out")
+    [path] = results(tmp_path, out_path=within)[1].values()
+    fill(path.parent, [path.name])
+    assert len(results(tmp_path, out_path=within, skip_existing=True)[1]) == 0
+    fill(path.parent, ["mine.png"])
+    with pytest.raises(UserError, match=f"--{side}-path: .*mine.png` may be a picture to read"):
+        results(tmp_path, out_path=within)
+
+
 def test_a_blend_needs_a_weight_for_each_style():
     check_count((1, 2), [Path("a"), Path("b")])
     with pytest.raises(UserError, match="one number for each of the 2 styles. Received: 3"):

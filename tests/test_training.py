@@ -372,6 +372,18 @@ def test_a_picture_lost_before_a_preview(options, folders):
     assert any(note.startswith("held out: ") for note in found)
 
 
+def test_a_run_below_its_pictures_does_not_see_itself(options, tmp_path):
+    """Neither on going on, nor after a fresh start; a run among them is refused."""
+    options |= {"content_path": str(tmp_path / "content"), "preview_iter": 1}
+    with pytest.raises(UserError, match="would lie among the pictures of --content-path"):
+        run(options, max_iter=1, checkpoint=options["content_path"])
+    options["checkpoint"] = str(tmp_path / "content/ckpt")
+    run(options, max_iter=1)
+    assert "content: 5 pictures, 0 left out" in notes(run(options, max_iter=2))
+    found = notes(run(options, max_iter=1, overwrite=True, preview_iter=0))
+    assert "content: 5 pictures, 0 left out" in found
+
+
 def test_what_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
     run(options, max_iter=2)
     kept = newest(options["checkpoint"])

@@ -1,6 +1,7 @@
 """Training one transfer network for many styles: from a table, or read by a predictor."""
 
 import contextlib
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from tf_style.losses import content_loss, style_loss
 from tf_style.objective import layers_that_count, loss_weights
 from tf_style.ops import total_variation
 from tf_style.options import readable
+from tf_style.outputs import written_by
 from tf_style.precision import compute_dtype
 from tf_style.predictor import load_trunk
 from tf_style.trainer import Trainer
@@ -91,10 +93,10 @@ class ConditionalTrainer(_TransferTrainer):
     def build(self, factors):
         c = self.config
         path = c.add_style or c.style_path
-        self.names = style_names(path)
+        self.names = style_names(path, written_by(c))
         images = [
             as_image(fit_shorter(read_image(file), c.style_size), f"`{file}`")
-            for file in list_images(path)
+            for file in list_images(path, written_by(c))
         ]
         network = self.build_losses(factors, images)
         targets = [self.statistics(self.encoder(image[None])) for image in images]
@@ -195,13 +197,17 @@ def _first(path: str) -> np.ndarray:
     return read_image(last)
 
 
-def style_names(path: str) -> list[str]:
+def style_names(path: str, written: Iterable[str] = ()) -> list[str]:
     """Names of the styles that a file, folder or glob of paintings makes: their files' stems.
+
+    Args:
+        path: Of the paintings.
+        written: As for `list_images`.
 
     Raises:
         UserError: Two files of one name.
     """
-    files = list_images(path)
+    files = list_images(path, written)
     names = [readable(file.stem) for file in files]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

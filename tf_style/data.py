@@ -8,7 +8,7 @@ import bisect
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -87,6 +87,7 @@ def scan(
     max_images: int = 0,
     seed: int = 0,
     cache: str | Path | None = None,
+    written: Iterable[str | Path] = (),
     on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> Pictures:
     """Decode every picture of a folder once, and leave out those that cannot be.
@@ -99,6 +100,7 @@ def scan(
         max_images: Keep this many, drawn by the seed; 0 keeps all.
         seed: Of that draw.
         cache: File that remembers; None for one under `~/.cache/tf_style` (or XDG_CACHE_HOME).
+        written: Folders and files that are written, which hold no pictures to train on.
         on_file: Called with the number of files done and their total.
 
     Raises:
@@ -109,7 +111,7 @@ def scan(
         >>> len(scan(CALIBRATION, cache=os.devnull).paths)
         6
     """
-    files = list_images(path)
+    files = list_images(path, written)
     root = Path(path) if Path(path).is_dir() else Path(path).parent
     if max_images and len(files) > max_images:
         chosen = np.random.default_rng(seed).choice(len(files), max_images, replace=False)

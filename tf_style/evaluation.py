@@ -35,7 +35,7 @@ from tf_style.layout import fit_square, grid
 from tf_style.listing import list_images
 from tf_style.locking import locked_folder
 from tf_style.ops import match_color
-from tf_style.outputs import short_names
+from tf_style.outputs import check_apart, short_names
 from tf_style.weights import sha256, write_atomically
 from tf_style.writing import write_image
 
@@ -112,6 +112,7 @@ def evaluate(
     for name in ("content_path", "style_path"):
         if not getattr(config, name):
             raise UserError(f"`{name}` is needed: a folder of pictures.")
+    check_apart(config, Path(config.out_path, "sheet.jpg"))
     with locked_folder(config.out_path):
         yield from _evaluate(config, should_stop)
 
@@ -273,7 +274,8 @@ def every_pair(config: EvaluateConfig) -> list[Pair]:
         ['moose/rocket']
     """
     photos, paintings = (
-        short_names(list_images(path)) for path in (config.content_path, config.style_path)
+        short_names(list_images(path, [config.out_path]))
+        for path in (config.content_path, config.style_path)
     )
     return [
         Pair(f"{photo}/{painting}", photo_path, path, painting)

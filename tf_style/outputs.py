@@ -7,10 +7,12 @@ from pathlib import Path
 from tf_style.config import StylizeConfig
 from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
-from tf_style.listing import SUFFIXES, list_images
+from tf_style.listing import RESULT, SUFFIXES, list_images, would_list
+from tf_style.options import Options
 from tf_style.writing import check_output, check_size, out_format
 
-__all__ = ["check_count", "check_sheet", "outputs_of", "pictures_of", "short_names"]
+__all__ = ["check_apart", "check_count", "check_sheet", "outputs_of", "pictures_of", "short_names",
+           "written_by"]  # fmt: skip
 
 
 def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
@@ -21,9 +23,36 @@ def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
         option: `content_path` or `style_path`.
     """
     try:
-        return list_images(getattr(config, option))
+        return list_images(getattr(config, option), written_by(config))
     except UserError as error:
         raise UserError(f"--{option.replace('_', '-')}: {error}") from error
+
+
+def written_by(config: Options) -> list[str]:
+    """Where a run writes pictures: the folder of its results or its training, and animations."""
+    folder = "out_path" if hasattr(config, "out_path") else "checkpoint"
+    places = (getattr(config, name, "") for name in (folder, "animation", "progress_gif"))
+    return [place for place in places if place]
+
+
+def check_apart(config: Options, *written: str | Path) -> None:
+    """Refuse to write pictures among those that are read, where nobody could tell them apart.
+
+    Args:
+        config: With paths to read.
+        written: Files that will be written.
+
+    Raises:
+        UserError: One would be read the next time.
+    """
+    for option in ("content_path", "style_path", "val_content_path", "val_style_path"):
+        path = getattr(config, option, "")
+        for file in written if path else ():
+            if would_list(path, file):
+                raise UserError(
+                    f"`{file}` would lie among the pictures of --{option.replace('_', '-')} and be "
+                    "taken for one of them the next time: write to another folder."
+                )
 
 
 def check_count(style_weights: tuple[float, ...], styles: list) -> None:
@@ -60,6 +89,7 @@ def outputs_of(
         UserError: Results that exist, two of one name, or names that cannot be written.
     """
     outputs = _outputs(config, contents, labels)
+    check_apart(config, *outputs.values(), *filter(None, [getattr(config, "animation", "")]))
     begun = [key for key, path in outputs.items() if unfinished and unfinished(path)]
     resumed = begun if unfinished and config.resume else []
     if unfinished and begun and not resumed and not config.overwrite:
@@ -94,7 +124,7 @@ def _outputs(config, contents, labels):
             raise UserError(f"`out_format` {suffix} contradicts `out_path` {folder}.")
         return {(contents[0], labels[0]): folder}
     outputs = {
-        (content, label): folder / f"{name}_stylized_{label}.{suffix}"
+        (content, label): folder / f"{name}{RESULT}{label}.{suffix}"
         for content, name in short_names(contents).items()
         for label in labels
     }

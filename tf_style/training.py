@@ -28,6 +28,7 @@ from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.film import check_film
 from tf_style.listing import list_images
 from tf_style.locking import locked_folder
+from tf_style.outputs import check_apart, written_by
 from tf_style.precision import cpu_threads
 from tf_style.previews import Previews, dispensable, write_scalars
 from tf_style.resuming import check_options, check_surroundings, fingerprint
@@ -164,7 +165,9 @@ class _Run:
             # Of a table every painting is a style: none may be left out.
             count = 0 if name == "style" and self.trainer.by_index else config.max_images
             told = functools.partial(on_scan, name)
-            self.pictures[name] = data.scan(path, count, config.seed, on_file=told)
+            self.pictures[name] = data.scan(
+                path, count, config.seed, written=written_by(config), on_file=told
+            )
         self.previews = Previews(config, self.trainer, self.pictures, self.directory)
         self._open()
 
@@ -177,8 +180,10 @@ class _Run:
         for name in ("val_content_path", "val_style_path"):
             if getattr(c, name, ""):
                 folders[name.removesuffix("_path")] = getattr(c, name)
+        check_apart(c, Path(c.checkpoint, "preview.jpg"), *filter(None, [c.progress_gif]))
         for path in folders.values():
-            list_images(path)  # A folder that is not there is told before weights are fetched.
+            # A folder that is not there is told before weights are fetched.
+            list_images(path, written_by(c))
         return folders
 
     def _note(self, sentence):
