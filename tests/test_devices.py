@@ -257,6 +257,89 @@ def test_two_devices_train_as_one(folders, alone):
     ((code, output),) = end(child)
     assert code == 0, output
     assert_same_training(checkpoint, alone)
+    # No clock, so no share of the time: a NaN is none.
+    tags = [tags_of(folder / "logs") for folder in (checkpoint, alone)]
+    assert tags[1] - tags[0] == {"input_share"}
+
+
+def tags_of(logs):
+    """The names of what TensorBoard is told."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(logs))
+    events.Reload()
+    return set(events.Tags()["tensors"])
+
+
+# How far two devices are from one, of the default layers at a size that they are seen at: from the
+# same state, and in the end; and how far one device is that takes its batches in reverse order.
+SAME_STEPS = """
+import json
+import numpy as np, tensorflow as tf
+from tf_style import devices
+from tf_style.adain_trainer import AdaINTrainer
+from tf_style.config import TrainConfig
+from tf_style.encoder import CALIBRATION
+from tf_style.images import read_image
+
+STEPS, SIZE, BATCH = 4, 64, 4
+config = TrainConfig(encoder="vgg16", batch_size=BATCH)
+strategies = {"one": tf.distribute.get_strategy(), "two": devices.strategy_for("cpu:0,cpu:1")}
+
+def crops(name, seed):
+    picture = read_image(f"{CALIBRATION}/{name}.jpg")
+    rows, columns = (np.random.default_rng(seed).integers(0, n - SIZE, (STEPS, BATCH))
+                     for n in picture.shape[:2])
+    return np.stack([[picture[y : y + SIZE, x : x + SIZE] for y, x in zip(*both)]
+                     for both in zip(rows, columns)])
+
+contents, styles = crops("moose", 0), crops("rocket", 1)
+
+def trainer_of(which):
+    with strategies[which].scope():
+        return AdaINTrainer(config)
+
+def step(trainer, i, reverse=False):
+    batch, strategy = (contents[i], styles[i], np.zeros(BATCH, "float32")), trainer.strategy
+    batch = [x[::-1] if reverse else x for x in batch]
+    share = BATCH // strategy.num_replicas_in_sync
+    def part(x):
+        def of(context):
+            first = share * context.replica_id_in_sync_group
+            return tf.constant(np.ascontiguousarray(x[first : first + share]))
+        return strategy.experimental_distribute_values_from_function(of)
+    trainer.step(tuple(map(part, batch)))
+    return trainer.state()
+
+def states(which, **how):
+    trainer = trainer_of(which)
+    return [trainer.state(), *(step(trainer, i, **how) for i in range(STEPS))], trainer
+
+def apart(one, other, kind):
+    names = [name for name in one if kind in name and "learning_rate" not in name]
+    return max(float(np.linalg.norm(one[n] - other[n]) / np.linalg.norm(one[n])) for n in names)
+
+one, _ = states("one")
+two, trainer = states("two")
+reverse, _ = states("one", reverse=True)
+each = []
+for i in range(STEPS):
+    trainer.restore(one[i])
+    after = step(trainer, i)
+    each.append([apart(one[i + 1], after, kind) for kind in ("momentum", "velocity", "kernel")])
+ends = [apart(one[-1], x[-1], "/kernel") for x in (two, reverse)]
+print(json.dumps({"each": each, "ends": ends}))
+"""
+
+
+@pytest.mark.slow
+def test_of_the_default_layers_too_nothing_but_the_order_of_sums_differs(run):
+    done = run("-c", SAME_STEPS)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert np.max(found["each"]) < 1e-5
+    two, reverse = found["ends"]
+    assert 0 < two < 4 * reverse < 1e-2
 
 
 @pytest.fixture(scope="module")

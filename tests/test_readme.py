@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_conditional import ConditionalConfig, PredictedConfig
 from tf_style.config_export import ExportConfig
 from tf_style.config_gatys import GatysConfig
+from tf_style.data import MAX_BAD_SHARE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -52,6 +54,18 @@ def test_every_command_is_understood(program, config_class, doc):
         by_method = METHODS.get(app.value_of("method", words), config_class)
         by_method = ExportConfig if app.value_of("export-path", words) else by_method
         flags.parse(by_method, words)
+
+
+def test_what_stops_a_training_is_said():
+    """How many bad pictures do, in every text; and what each exit code means to train.py."""
+    for text in (README, train_cli.__doc__, conditional_cli.__doc__):
+        assert f"more than {MAX_BAD_SHARE * 100:.0f} % of a folder" in " ".join(text.split())
+    rows = re.findall(r"^\| ([\d, ]+) \| (.*) \|$", README.split("## Exit codes")[1], re.MULTILINE)
+    assert [int(code) for codes, _ in rows for code in codes.split(",")] == [
+        app.OK, app.SOME_FAILED, app.USER_ERROR, app.NON_FINITE, app.NO_MEMORY, app.WORKER_LOST,
+        *(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)),
+    ]  # fmt: skip
+    assert "`train.py`" in dict(rows)["1"] and "`left_out.tsv`" in dict(rows)["1"]
 
 
 def test_the_tables_of_options_are_those_of_the_code(monkeypatch):

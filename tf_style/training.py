@@ -349,7 +349,9 @@ class _Run:
                 if saves:
                     self._save(step)  # Before anything is told: who listens may be gone.
                 rate = float(self.trainer.optimizer.learning_rate)
-                told = {"learning_rate": rate, "input_share": waited / passed}
+                told = {"learning_rate": rate}
+                if not c.deterministic:
+                    told["input_share"] = waited / passed
                 write_scalars(writer, step, means | told)
                 seconds = passed / done
                 yield Progress(

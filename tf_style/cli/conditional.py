@@ -13,6 +13,9 @@ By --method conditional every painting is a style that is picked by its name, or
 trained model, in place or, with --start-from, in a new folder, with the options that it was trained
 by. By --method predicted a second network reads the style from any picture (Ghiasi et al. 2017).
 
+Photos that cannot be read are left out and named in left_out.tsv; more than 5 % of a folder stop
+the training.
+
 Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them by
 `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C, SIGTERM and
 SIGHUP save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not finite,

@@ -15,6 +15,9 @@ By --method conditional one network learns a table of styles, one for each paint
 picked and blended by name; by --method predicted it learns to read any style from a picture.
 `train.py --method conditional --help` has their flags.
 
+Pictures that cannot be read are left out and named in left_out.tsv; more than 5 % of a folder stop
+the training.
+
 Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them by
 `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C, SIGTERM and
 SIGHUP save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not finite,
