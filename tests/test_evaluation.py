@@ -87,7 +87,8 @@ def test_it_goes_on_where_it_was_stopped(options, folders):
     list(evaluate(config))
     found = json.loads((out / "evaluation.json").read_text())
     assert found["pairs"]["a/s"] | mark == found["pairs"]["a/s"]  # What was there was not redone.
-    other = EvaluateConfig(**options | {"size": 96})
+    # Told before the model, which would not load, is read.
+    other = EvaluateConfig(**options | {"size": 96, "checkpoint": ("nowhere",)})
     with pytest.raises(UserError, match="an evaluation with other options"):
         list(evaluate(other))
     list(evaluate(EvaluateConfig(**options | {"size": 96, "overwrite": True, "pairs": 1})))

@@ -50,6 +50,9 @@ SHEET = 12
 # What may differ between a run and the one that goes on with it.
 FREE = {"out_path", "overwrite"}
 
+# No config.json: a folder that has one is a model, which --overwrite must not touch.
+OPTIONS = "options.json"
+
 # Of checkpoints and SavedModels, the files that a model is read from.
 MODEL_FILES = ("config.json", "stylizer.npz", "saved_model.pb", "variables/*")
 
@@ -118,13 +121,16 @@ def evaluate(
 
 
 def _evaluate(config, should_stop):
-    # Before the weights are read: what changes in between is found the next time.
+    # What is quick is checked before any weights are read.
+    every = every_pair(config)
+    folder = Path(config.out_path)
+    _check(folder, config)
+    # Digests first: what changes before it is read is found the next time.
     digests = {row: _digest_of_model(name) for row, name in config.models().items()}
     models = {row: _stylizer(name, config.precision) for row, name in config.models().items()}
-    pairs, chosen, note = _pairs(config, models)
+    pairs, chosen, note = _pairs(every, config, models)
     if note:
         yield Judged(0, 0, note=note)
-    folder = Path(config.out_path)
     _open(folder, config)
     judge = Judge(config)
     methods = {
@@ -284,9 +290,8 @@ def every_pair(config: EvaluateConfig) -> list[Pair]:
     ]
 
 
-def _pairs(config, models):
+def _pairs(every, config, models):
     """The pairs that are judged, those of them that Gatys' method is run on, and a sentence."""
-    every = every_pair(config)
     pairs = [pair for pair in every if not filecmp.cmp(pair.photo, pair.painting, shallow=False)]
     alike = len(every) - len(pairs)
     if not pairs:
@@ -308,22 +313,28 @@ def _pairs(config, models):
     return pairs, {pairs[i * len(pairs) // count] for i in range(count)}, note
 
 
-def _open(folder, config):
-    """Make the folder, or go on with it if it is of the same evaluation."""
-    # A name of its own: a folder with a config.json is a model, which --overwrite must not touch.
-    file = folder / "options.json"
-    about = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
-    about = json.dumps(about, indent=1)
-    if file.exists() and config.overwrite:
-        for name in ("pairs", "pictures"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-    elif file.exists() and file.read_text("utf-8") != about:
+def _check(folder, config):
+    """Refuse a folder that has another evaluation."""
+    file = folder / OPTIONS
+    if file.exists() and not config.overwrite and file.read_text("utf-8") != _about(config):
         raise UserError(
             f"{folder} has an evaluation with other options: give another --out-path, or "
             "--overwrite to begin anew."
         )
+
+
+def _open(folder, config):
+    """Make the folder, or empty it if it is to be begun anew."""
+    if (folder / OPTIONS).exists() and config.overwrite:
+        for name in ("pairs", "pictures"):
+            shutil.rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, about.encode())
+    write_atomically(folder / OPTIONS, _about(config).encode())
+
+
+def _about(config):
+    about = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
+    return json.dumps(about, indent=1)
 
 
 def _picture(folder, pair, row):
