@@ -93,7 +93,7 @@ def seconds_left(parts: list[Part], runs: int, answers: Answers, passed: float) 
     """What is still to be measured will take about so long.
 
     A turn takes what the contender's last took; its first what its FLOPs take at the rate of all so
-    far.
+    far; what a part takes besides, such as its processes' start, is the mean of those begun.
 
     Args:
         parts: All of the run.
@@ -103,12 +103,14 @@ def seconds_left(parts: list[Part], runs: int, answers: Answers, passed: float) 
     """
     flops = {c: part.flops(c, *part.work_of(c)) for part in parts for c in part.contenders}
     done = sum(len(found) * flops[c] for c, found in answers.items())
-    total = 0.0
+    busy = sum(x.get("seconds", 0.0) for found in answers.values() for x in found)
+    begun = sum(any(c in answers for c in part.contenders) for part in parts)
+    total = (passed - busy) * (len(parts) - begun) / begun
     for part in parts:
         for c in part.contenders:
             found = answers.get(c, [])
             if left := turns_left(part, runs, found):
-                each = found[-1]["seconds"] if found else flops[c] * passed / done
+                each = found[-1]["seconds"] if found else flops[c] * busy / done
                 total += left * each
     return total
 

@@ -279,8 +279,13 @@ def test_the_time_left():
     flops = PART.flops(OURS, 8, 2)
     answers = {OURS: [{"seconds": 9}, {"seconds": 2}]}
     others = sum(PART.flops(c, *PART.work_of(c)) for c in (OTHER, THIRD))
-    expected = 2 * 2 + 4 * others / (2 * flops / 12)
-    assert run.seconds_left([PART], 3, answers, passed=12) == pytest.approx(expected)
+    expected = 2 * 2 + 4 * others / (2 * flops / 11)
+    assert run.seconds_left([PART], 3, answers, passed=15) == pytest.approx(expected)
+    # A part that was not begun: its turns, and the 4 seconds that this one took besides.
+    other = dataclasses.replace(PART, contenders=(dataclasses.replace(OURS, run="folder"),))
+    more = 4 + 4 * flops / (2 * flops / 11)
+    left = run.seconds_left([PART, other], 3, answers, passed=15)
+    assert left == pytest.approx(expected + more)
 
 
 def test_what_was_measured_is_kept_and_told_at_ctrl_c(tmp_path, monkeypatch, capsys):
