@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import parser_of, square
-from tf_style.config_export import ExportConfig
+from tf_style.config_export import SUFFIXES, ExportConfig
 from tf_style.export import export_model
 from tf_style.export_formats import FORMATS
 from tf_style.inference import load
@@ -42,7 +42,7 @@ def main() -> None:
     sizes = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, kind in FORMATS.items():
-            path = Path(folder, name + kind.suffix)
+            path = Path(folder, name + SUFFIXES[name])
             config = ExportConfig(
                 checkpoint=options.checkpoint, export_format=name, export_path=str(path)
             )

@@ -1,14 +1,17 @@
 """Every option of exporting a stylizer: default, help, source of its number."""
 
+import os
 from dataclasses import dataclass
 
 from tf_style.config import StylizeConfig
 from tf_style.errors import UserError
 from tf_style.options import Options, option, same
 
-__all__ = ["ExportConfig"]
+__all__ = ["SUFFIXES", "ExportConfig"]
 
-FORMATS = ("savedmodel", "onnx", "openvino", "litert_float16", "litert_int8")
+# Format -> what its file's name ends in; a SavedModel is a folder.
+SUFFIXES = {"savedmodel": "", "onnx": ".onnx", "openvino": ".xml", "litert_float16": ".tflite",
+            "litert_int8": ".tflite"}  # fmt: skip
 MODEL, REQUESTS, OUTPUT = "model", "requests", "output"
 
 
@@ -24,8 +27,9 @@ class ExportConfig(Options):
     checkpoint: str = same(StylizeConfig, "checkpoint", group=MODEL)
     export_format: str = option(
         "savedmodel", "savedmodel, for TensorFlow Serving; or a file for other programs, by the "
-        "package's extra of that name: onnx, openvino (.xml and .bin), litert_float16 or "
-        "litert_int8 (.tflite).", choices=FORMATS, group=MODEL,
+        "package's extra of that name: onnx, openvino (.xml and .bin, to be compiled with "
+        "INFERENCE_PRECISION_HINT f32), litert_float16 or litert_int8 (.tflite).",
+        choices=tuple(SUFFIXES), group=MODEL,
     )  # fmt: skip
     precision: str = option(
         "float32", "Of the convolutions. bfloat16 needs a server whose processor is fast at it; "
@@ -56,6 +60,7 @@ class ExportConfig(Options):
 
     def __post_init__(self):
         super().__post_init__()
+        self._check_suffix()
         if self.export_format != "savedmodel":
             if self.warmup_sizes:
                 raise UserError("`warmup_sizes` are for --export-format savedmodel.")
@@ -69,4 +74,19 @@ class ExportConfig(Options):
             raise UserError(
                 f"`warmup_sizes` must be within `max_pixels`={self.max_pixels}. "
                 f"Received: {large[0]}"
+            )
+
+    def _check_suffix(self):
+        """The file's name goes with its format, and no folder is named as a file."""
+        found, meant = os.path.splitext(self.export_path)[1], SUFFIXES[self.export_format]
+        if self.export_path and meant and found != meant:
+            raise UserError(
+                f"`export_path` ends in {meant} for {self.export_format}. "
+                f"Received: {self.export_path}"
+            )
+        others = [name for name, suffix in SUFFIXES.items() if suffix and suffix == found]
+        if others and not meant:
+            raise UserError(
+                f"`export_path` is a folder for savedmodel; for a file of that name give "
+                f"--export-format {' or '.join(others)}. Received: {self.export_path}"
             )

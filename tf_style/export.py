@@ -101,10 +101,6 @@ def export_model(config: ExportConfig) -> Exported:
 def _export_file(config, kind: Format):
     """Write another format's file, run it once, and give it its name."""
     path = Path(config.export_path)
-    if path.suffix != kind.suffix:
-        raise UserError(
-            f"`export_path` ends in {kind.suffix} for {config.export_format}. Received: {path}"
-        )
     for suffix in (kind.suffix, *kind.beside):
         check_place(path.with_suffix(suffix), config.overwrite)
     stylize = load(config.checkpoint, config.precision)

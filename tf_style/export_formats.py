@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_style.config_export import SUFFIXES
 from tf_style.errors import UserError
 
 __all__ = ["FORMATS", "Format"]
@@ -78,25 +79,33 @@ def _write_litert(stylizer, path, types=()):
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_traced(stylizer)], tf.Module())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = list(types)
-    path.write_bytes(converter.convert())
+    path.write_bytes(_with_signature(converter.convert()))
+
+
+def _with_signature(content):
+    """A LiteRT file with names of inputs and output, which its converter leaves out."""
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    def named(name, index):
+        tensor = schema.TensorMapT()
+        tensor.name, tensor.tensorIndex = name, index
+        return tensor
+
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    [graph] = model.subgraphs
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+    signature.inputs = [named(graph.tensors[i].name, i) for i in graph.inputs]
+    signature.outputs = [named("stylized", i) for i in graph.outputs]
+    model.signatureDefs = [signature]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _load_litert(path, given):
     runtime = _imported("ai_edge_litert.interpreter", "litert")
-    interpreter = runtime.Interpreter(str(path))
-    inputs = {found["name"]: found["index"] for found in interpreter.get_input_details()}
-    for name, value in given.items():
-        interpreter.resize_tensor_input(inputs[name], value.shape)
-    interpreter.allocate_tensors()
-    output = interpreter.get_output_details()[0]["index"]
-
-    def run():
-        for name, value in given.items():
-            interpreter.set_tensor(inputs[name], value)
-        interpreter.invoke()
-        return interpreter.get_tensor(output)
-
-    return run
+    stylize = runtime.Interpreter(str(path)).get_signature_runner("serving_default")
+    return lambda: stylize(**given)["stylized"]
 
 
 def _specs(inputs):
@@ -130,8 +139,10 @@ def _imported(module, extra) -> Any:
 _HALF = functools.partial(_write_litert, types=[tf.float16])
 
 FORMATS = {
-    "onnx": Format(".onnx", (), "onnx", _write_onnx, _load_onnx, 50),
-    "openvino": Format(".xml", (".bin",), "openvino", _write_openvino, _load_openvino, 50),
-    "litert_float16": Format(".tflite", (), "litert", _HALF, _load_litert, 40),
-    "litert_int8": Format(".tflite", (), "litert", _write_litert, _load_litert, 20),
+    "onnx": Format(SUFFIXES["onnx"], (), "onnx", _write_onnx, _load_onnx, 50),
+    "openvino": Format(
+        SUFFIXES["openvino"], (".bin",), "openvino", _write_openvino, _load_openvino, 50
+    ),
+    "litert_float16": Format(SUFFIXES["litert_float16"], (), "litert", _HALF, _load_litert, 40),
+    "litert_int8": Format(SUFFIXES["litert_int8"], (), "litert", _write_litert, _load_litert, 20),
 }
