@@ -21,7 +21,7 @@ LEVELS = [
     " graph_images artefacts locking",
     # parts
     "functional layers grain color tiling scratch encoder decoder predictor transfer losses lbfgs"
-    " adam data checkpoint",
+    " adam data checkpoint wanted",
     # models
     "adain conditional tiled_adain tiled_network objective tiled_objective served",
     # use

@@ -618,6 +618,61 @@ def test_help_and_bad_flags_need_no_tensorflow(run, door):
     assert done.stderr == "x: There is no flag --bogus; see --help.\n"
 
 
+NO_TENSORFLOW = """
+import sys
+from tf_style import evaluate
+from tf_style.cli import stylize, train
+
+programs = {"stylize.py": stylize.main, "train.py": train.main, "evaluate.py": evaluate.main}
+for line in sys.stdin.read().splitlines():
+    print(line, flush=True)
+    program, *words = line.split()
+    code = programs[program]([program, *words])
+    print(code, "tensorflow" in sys.modules, flush=True)
+"""
+
+
+def test_what_is_wrong_with_names_is_told_without_tensorflow(folders):
+    """Nobody waits for seconds to read that a file is not there."""
+    (folders / "out").mkdir()
+    write_image(folders / "out/a_stylized_s.jpg", picture(16, 16))
+    given = f"--content-path={folders}/content --style-path={folders}/style"
+    out = f"--out-path={folders}/out"
+    faults = {
+        f"stylize.py --content-path=none {out}": "--content-path: `none` does not exist",
+        f"stylize.py --content-path={folders}/content --style-path=none": "--style-path: `none` do",
+        f"stylize.py {given} {out}": "1 of 4 results exist already",
+        f"stylize.py {given} --out-path=r.gif": "`out_path` r.gif is one file, but 4",
+        f"stylize.py {given} --checkpoint=none": "There is no checkpoint folder 'none'",
+        f"stylize.py {given} --style=wave": "There is no style 'wave'; known are s, t",
+        f"stylize.py {given} --style-weights=1,2,3": "one number for each of the 2 styles",
+        f"stylize.py --method=gatys {given} {out}": "1 of 4 results exist already",
+        f"stylize.py --method=gatys {given} --init=none.png": "`none.png` does not exist",
+        f"stylize.py --method=gatys {given} --content-mask=a --style-mask=b": "`style_mask` is of",
+        f"stylize.py --method=gatys {given} --encoder-weights=a.h5": "no encoder weight file",
+        f"stylize.py --method=gatys {given} --animation=a.gif": "`animation` is one file, but 4",
+        "stylize.py --export-path=x --export-format=onnx": "`export_path` ends in .onnx for onnx",
+        "stylize.py --export-path=x --checkpoint=none": "There is no checkpoint folder 'none'",
+        "train.py --content-path=none --style-path=none": "`none` does not exist",
+        f"train.py {given} --val-content-path=none --val-style-path=none": "`none` does not exist",
+        f"train.py {given} --encoder-weights=packaged": "Only VGG16's weights are packaged",
+        f"train.py {given} --start-from=none": "There is no checkpoint folder 'none'",
+        f"train.py --method=predicted {given} --backbone=mobilenet_v2 --backbone-weights=a.h5":
+            "no backbone weight file 'a.h5'",
+        f"evaluate.py --content-path={folders}/content": "`style_path` is needed",
+        f"evaluate.py {given} --checkpoint=adain,none": "There is no checkpoint folder 'none'",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TENSORFLOW], cwd=ROOT, env=environment(), text=True,
+        input="\n".join(faults), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+    )  # fmt: skip
+    told = iter(done.stdout.splitlines())
+    for line, sentence in faults.items():
+        assert next(told) == line
+        assert sentence in next(told)
+        assert next(told) == "2 False", line
+
+
 # -- methods of train.py ---------------------------------------------------------------------------
 
 

@@ -22,6 +22,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: EvaluateConfig) -> int:
+    from tf_style.wanted import check_evaluation
+
+    check_evaluation(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
     from tf_style.evaluation import evaluate
 

@@ -36,6 +36,7 @@ from tf_style.listing import list_images
 from tf_style.locking import locked_folder
 from tf_style.ops import match_color
 from tf_style.outputs import check_apart, short_names
+from tf_style.wanted import check_evaluation
 from tf_style.weights import sha256, write_atomically
 from tf_style.writing import write_image
 
@@ -112,9 +113,7 @@ def evaluate(
         ...     [record.name for record in evaluate(config)]
         ['moose/rocket photo', 'moose/rocket recoloured', 'moose/rocket adain', '']
     """
-    for name in ("content_path", "style_path"):
-        if not getattr(config, name):
-            raise UserError(f"`{name}` is needed: a folder of pictures.")
+    check_evaluation(config)
     check_apart(config, Path(config.out_path, "sheet.jpg"))
     with locked_folder(config.out_path):
         yield from _evaluate(config, should_stop)

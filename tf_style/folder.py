@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tf_style import adain, checkpoint, devices
+from tf_style import adain, devices
 from tf_style.config import StylizeConfig
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images import as_floats, read_image, read_pixels
-from tf_style.inference import as_image, check_result, check_style, load
+from tf_style.inference import as_image, check_result, load
 from tf_style.layout import (
     center_crop,
     concat,
@@ -26,16 +26,14 @@ from tf_style.layout import (
     grid,
 )
 from tf_style.ops import match_color, preserve_luma
-from tf_style.options import mixture, names_among, readable
-from tf_style.outputs import check_count, check_sheet, outputs_of, pictures_of, short_names
+from tf_style.options import readable
+from tf_style.outputs import check_sheet
 from tf_style.planning import plans_of, size_of
 from tf_style.tiled import TiledTransfer
+from tf_style.wanted import GRID, stylized_of
 from tf_style.writing import write_image
 
 __all__ = ["Done", "stylize_folder"]
-
-# Pictures in a row of --style-grid.
-GRID = 5
 
 # Small photos of one size go through the network together, up to so many pixels: eight of 64 px in
 # 0.64 of the time of one by one, of 128 px in 0.86; from 256 px on nothing is gained (2 cores).
@@ -83,11 +81,8 @@ def stylize_folder(
         UserError: Something the user can mend, before any work.
     """
     devices.choose_one(config.device)
-    contents = pictures_of(config, "content_path")
-    sources = _sources(config)
+    sources, wanted, total, todo = stylized_of(config)
     shown = _shown(config, len(sources))
-    wanted = _wanted(config, sources)
-    total, todo = outputs_of(config, contents, list(wanted))
     skipped = total - len(todo)
     if skipped:
         yield Done(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
@@ -280,80 +275,6 @@ def _batches(photos):
         batch.append(photo)
     if batch:
         yield batch
-
-
-def _sources(config):
-    """Names of the styles there are, each with its picture's path, or with itself in a table."""
-    directory = checkpoint.directory_of(config.checkpoint)
-    names = checkpoint.read_config(directory)["model"].get("styles")
-    if names:
-        sources = {name: name for name in names}
-        if config.preserve_color == "match":
-            raise UserError(
-                "`preserve_color` match changes the painting, but the model has its styles by "
-                "name; use luma."
-            )
-        if names[1:] and not (config.style or config.style_grid or config.all_styles):
-            raise UserError(
-                f"The model {config.checkpoint} has styles by name: give --style or --all-styles; "
-                f"it has {', '.join(names)}."
-            )
-    else:
-        try:
-            paths = pictures_of(config, "style_path")
-        except UserError as error:
-            files = [name for name in config.style if Path(name).is_file()]
-            if not files:
-                raise
-            raise UserError(
-                f"`style` takes names of paintings: give a file by --style-path {files[0]}."
-            ) from error
-        sources = {name: path for path, name in short_names(paths).items()}
-    if config.random_styles and config.random_styles < len(sources):
-        chosen = np.random.default_rng(config.seed).choice(
-            len(sources), config.random_styles, replace=False
-        )
-        sources = {list(sources)[i]: list(sources.values())[i] for i in sorted(chosen)}
-    return sources
-
-
-def _wanted(config, sources):
-    """The pictures to make of each photo: {label: mixtures of styles}, several for a sheet."""
-    blend = mixture(config.style, tuple(sources)) if config.style else {}
-    corners = names_among(config.style_grid, tuple(sources))
-    for name in (*blend, *corners):
-        check_style(name, tuple(sources))
-    if len(set(corners)) not in (0, 2, 4) or len(set(corners)) < len(corners):
-        raise UserError(
-            f"`style_grid` takes the names of two or four styles. Received: {','.join(corners)}"
-        )
-    if blend:
-        label = "_".join(
-            name if len(blend) == 1 else f"{name}{100 * share:.0f}" for name, share in blend.items()
-        )
-        return {label: [blend]}
-    if corners:
-        return {"_".join((*corners, "grid")): _corners(corners)}
-    if config.all_styles:
-        return {"all": [{name: 1.0} for name in sources]}
-    if config.style_weights:
-        check_count(config.style_weights, list(sources))
-        total = sum(config.style_weights)
-        shares = (weight / total for weight in config.style_weights)
-        return {"blend": [dict(zip(sources, shares, strict=True))]}
-    return {name: [{name: 1.0}] for name in sources}
-
-
-def _corners(names):
-    """Mixtures from one style to another, or of a square with a style in each corner, by rows."""
-    steps = [k / (GRID - 1) for k in range(GRID)]
-    if len(names) == 2:
-        return [dict(zip(names, (1 - x, x), strict=True)) for x in steps]
-    return [
-        dict(zip(names, ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y), strict=True))
-        for y in steps
-        for x in steps
-    ]
 
 
 def _applied(config, stylize, encoded, statistics):

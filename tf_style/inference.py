@@ -1,6 +1,5 @@
 """A trained model as a function of pictures."""
 
-import difflib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from tf_style import adain, checkpoint, conditional
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.graph_images import MIN_SIDE, SLACK
 from tf_style.images import as_floats, read_image
-from tf_style.options import mixture
+from tf_style.options import check_style, mixture
 from tf_style.precision import compute_dtype
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "StyleTransfer",
     "as_image",
     "check_result",
-    "check_style",
     "load",
 ]
 
@@ -236,18 +234,6 @@ def _traced(model: keras.Model):
     """
     specs = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), model.input)
     return tf.function(model, input_signature=[specs], autograph=False)
-
-
-def check_style(name: str, known: tuple[str, ...]) -> None:
-    """Refuse the name of a style that is not there.
-
-    Raises:
-        UserError: It lists the known ones.
-    """
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}? Known" if near else "known"
-        raise UserError(f"There is no style {name!r}; {hint} are {', '.join(known)}.")
 
 
 def as_image(image: np.ndarray | str | Path, what: str) -> np.ndarray:

@@ -6,6 +6,7 @@ their fields.
 """
 
 import dataclasses
+import difflib
 import math
 import os
 import re
@@ -17,6 +18,7 @@ from tf_style.errors import UserError
 __all__ = [
     "Options",
     "by_group",
+    "check_style",
     "from_dict",
     "mixture",
     "names_among",
@@ -192,3 +194,22 @@ def _shares(found, what):
         given = ",".join(f"{name}:{weight}" if weight else name for name, weight in found)
         raise UserError(f"`{what}` {reason}. Received: {given or 'none'}")
     return {name: weight / sum(shares.values()) for name, weight in shares.items()}
+
+
+def check_style(name: str, known: tuple[str, ...]) -> None:
+    """Refuse the name of a style that is not there.
+
+    Args:
+        name: Of a style.
+        known: Names that there are.
+
+    Raises:
+        UserError: It lists the known ones.
+
+    Example:
+        >>> check_style("wave", ("wave", "night"))
+    """
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}? Known" if near else "known"
+        raise UserError(f"There is no style {name!r}; {hint} are {', '.join(known)}.")

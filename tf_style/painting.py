@@ -7,11 +7,9 @@ is unfinished, `final.npz` thereafter.
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +20,7 @@ from tf_style import devices
 from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import layers_up_to
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.film import check_film, write_film
+from tf_style.film import write_film
 from tf_style.gatys import Iterate, gatys
 from tf_style.images import probe, read_image
 from tf_style.layout import concat, fit_longer, resize, resize_mask, scaled_size
@@ -30,18 +28,13 @@ from tf_style.locking import locked
 from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
 from tf_style.ops import match_color, preserve_luma
 from tf_style.options import weighted
-from tf_style.outputs import check_count, check_sheet, outputs_of, pictures_of, short_names
+from tf_style.outputs import check_sheet
 from tf_style.scales import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
+from tf_style.wanted import CONFIG, FINAL, PROGRESS, STATE, check_unused, frames_of, painted_of
 from tf_style.weights import read_npz, write_atomically, write_npz
 from tf_style.writing import check_output, write_image
 
 __all__ = ["Painted", "paint_folder"]
-
-PROGRESS = ".progress"
-
-# Of the folder of a picture: what says that it is not finished, and what a finished one leaves for
-# more evaluations, without the optimiser's history, which is most of a state.
-CONFIG, STATE, FINAL = "config.json", "state.npz", "final.npz"
 
 # Options that may change between a run and the one that goes on with it.
 FREE = {"max_evaluations", "max_memory", "max_pixels", "out_path", "quality", "save_every",
@@ -91,22 +84,7 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
         UserError: Something the user can mend, before any work.
     """
     devices.choose_one(config.device)
-    contents, styles = (pictures_of(config, name) for name in ("content_path", "style_path"))
-    if config.style_weights:
-        check_count(config.style_weights, styles)
-        used = {"blend": styles}
-    else:
-        used = {name: [path] for path, name in short_names(styles).items()}
-    total, todo = outputs_of(config, contents, list(used), functools.partial(_unfinished, config))
-    for out in todo.values():
-        if not (config.overwrite or config.resume):
-            _check_unused(Path(f"{out}{PROGRESS}"))
-    if config.style_mask and len(styles) > 1:
-        raise UserError(f"`style_mask` is of one painting. Received: {len(styles)} paintings")
-    if config.animation:
-        if total > 1:
-            raise UserError(f"`animation` is one file, but {total} pictures would be made.")
-        check_film(config.animation, overwrite=config.overwrite or config.resume)
+    used, total, todo = painted_of(config)
     layers_up_to(config.encoder, [*weighted(config.content_layers), *weighted(config.style_layers)])
     if skipped := total - len(todo):
         yield Painted(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
@@ -148,7 +126,7 @@ def _paint(config, content, styles, out, should_stop):
     folder = Path(f"{out}{PROGRESS}")
     state = _read_state(folder, about, config, content.shape[:2]) if config.resume else None
     if state is None and not config.overwrite:
-        _check_unused(folder)
+        check_unused(folder)
     about |= {"max_evaluations": config.max_evaluations}
 
     def result(image):
@@ -200,7 +178,7 @@ def _paint(config, content, styles, out, should_stop):
                 write(iterate)
                 claimed = False  # Whatever comes, it is the result.
                 if config.animation:
-                    images = [read_image(frame) for frame in _frames(folder)]
+                    images = [read_image(frame) for frame in frames_of(folder)]
                     replace = config.overwrite or config.resume
                     write_film(config.animation, images, overwrite=replace)
                 (folder / STATE).unlink(missing_ok=True)
@@ -217,37 +195,9 @@ def _paint(config, content, styles, out, should_stop):
         raise
 
 
-def _frames(folder):
-    """The intermediate pictures of a result, in their order."""
-    frames = [file for file in folder.glob("*.jpg") if re.fullmatch(r"\d{5,}", file.stem)]
-    return sorted(frames, key=lambda file: int(file.stem))
-
-
-def _unfinished(config, out):
-    """Whether a result was begun and not finished, or is to be gone on with by more evaluations."""
-    folder = Path(f"{out}{PROGRESS}")
-    if (folder / STATE).exists():
-        return True
-    if not config.resume or not (folder / FINAL).exists():
-        return False
-    try:
-        return json.loads((folder / CONFIG).read_text())["max_evaluations"] < config.max_evaluations
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
-
-
-def _check_unused(folder):
-    """Refuse to mix pictures with those of another run."""
-    if _frames(folder):
-        raise UserError(
-            f"`{folder}` has the intermediate pictures of another run: give another --out-path, "
-            "move it away, or replace them by --overwrite."
-        )
-
-
 def _remove(folder):
     """Delete what a run has written beside its result, and nothing else."""
-    for file in (*_frames(folder), *(folder / name for name in (FINAL, STATE, CONFIG))):
+    for file in (*frames_of(folder), *(folder / name for name in (FINAL, STATE, CONFIG))):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # There is something else in it, or it is not there.
         folder.rmdir()

@@ -26,13 +26,13 @@ from tf_style.conditional_trainer import ConditionalTrainer, PredictedTrainer
 from tf_style.config import TrainConfig
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.film import check_film
-from tf_style.listing import list_images
 from tf_style.locking import locked_folder
-from tf_style.outputs import check_apart, written_by
+from tf_style.outputs import written_by
 from tf_style.precision import cpu_threads
 from tf_style.previews import Previews, dispensable, write_scalars
 from tf_style.resuming import check_options, check_surroundings, fingerprint
 from tf_style.trainer import Trainer
+from tf_style.wanted import folders_of
 
 __all__ = ["Progress", "train"]
 
@@ -130,7 +130,7 @@ class _Run:
         self.added = getattr(config, "add_style", "")
         self.notes, self.left_out = [], []
         self.start = 0
-        folders = self._folders()
+        folders = folders_of(config)
         self.strategy = devices.strategy_for(config.device)
         self.workers = devices.worker_count(self.strategy)
         self.writes = devices.is_chief(self.strategy)
@@ -170,21 +170,6 @@ class _Run:
             )
         self.previews = Previews(config, self.trainer, self.pictures, self.directory)
         self._open()
-
-    def _folders(self):
-        c = self.config
-        folders = {"content": c.content_path, "style": self.added or c.style_path}
-        for name, path in folders.items():
-            if not path:
-                raise UserError(f"`{name}_path` is needed: a folder of pictures to train on.")
-        for name in ("val_content_path", "val_style_path"):
-            if getattr(c, name, ""):
-                folders[name.removesuffix("_path")] = getattr(c, name)
-        check_apart(c, Path(c.checkpoint, "preview.jpg"), *filter(None, [c.progress_gif]))
-        for path in folders.values():
-            # A folder that is not there is told before weights are fetched.
-            list_images(path, written_by(c))
-        return folders
 
     def _note(self, sentence):
         self.notes.append(Progress(self.start, self.config.max_iter, {}, note=sentence))

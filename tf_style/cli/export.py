@@ -25,6 +25,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: ExportConfig) -> int:
+    from tf_style import checkpoint
+
+    checkpoint.read_config(
+        checkpoint.directory_of(config.checkpoint)
+    )  # What is wrong with names is told at once.
     app.import_tensorflow()
     from tf_style.export import export_model
 

@@ -26,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: GatysConfig) -> int:
+    from tf_style.wanted import painted_of
+
+    painted_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
     from tf_style.painting import paint_folder
 

@@ -35,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: StylizeConfig) -> int:
+    from tf_style.wanted import stylized_of
+
+    stylized_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
     from tf_style.folder import stylize_folder
 

@@ -46,6 +46,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(config: TrainConfig | ConditionalConfig) -> int:
     """Train, showing how far it is."""
+    from tf_style.wanted import folders_of
+
+    folders_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
     from tf_style.training import train
 
