@@ -152,7 +152,7 @@ def busy(tmp_path):
     names = ["a.jpg", "sub/b.png", "out/a_stylized_s.jpg", "out/film.gif", "film.gif",
              "sub/a_stylized_s.jpg.progress/00050.jpg", "mine.progress/c.jpg",
              "ckpt/config.json", "ckpt/stylizer.npz", "ckpt/previews/1.jpg",
-             "ckpt/before/1/previews/1.jpg", "judged/config.json", "judged/sheet.jpg",
+             "ckpt/before/1/previews/1.jpg", "judged/options.json", "judged/sheet.jpg",
              "judged/pairs/1.json", "judged/pictures/1.png"]  # fmt: skip
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ OTHERS = ("", "arw", "avif", "cr2", "cr3", "dng", "exr", "heic", "heif", "hif", 
 RESULT = "_stylized_"
 
 # What tells a folder of a training or an evaluation.
-OURS = (("config.json", "stylizer.npz"), ("config.json", "pairs", "pictures"))
+OURS = (("config.json", "stylizer.npz"), ("options.json", "pairs", "pictures"))
 
 
 def list_images(path: str | os.PathLike, written: Iterable[str | os.PathLike] = ()) -> list[Path]:
