@@ -1,10 +1,12 @@
 r"""Optimise the pixels of photos for the style of paintings: every photo with every painting.
 
     python stylize.py --method gatys --content-path photo.jpg --style-path painting.jpg
-    python stylize.py --method gatys --content-path photo.jpg --style-path a,b --style-weights 3,1
-    python stylize.py --method gatys --style-path painting.jpg --content-weight 0
-    python stylize.py --method gatys --content-path photo.jpg --style-weight 0 \
-        --content-layers relu3_1
+    python stylize.py --method gatys --content-path photo.jpg --style-path paintings \
+        --style-weights 3,1
+    python stylize.py --method gatys --content-path photo.jpg --style-path painting.jpg \
+        --content-weight 0
+    python stylize.py --method gatys --content-path photo.jpg --style-path painting.jpg \
+        --style-weight 0 --content-layers relu3_1
 
 With --content-weight 0 it makes the painting's texture in the photo's size, with --style-weight 0
 the photo as its content layers have kept it. VGG19's weights are downloaded once; --encoder vgg16
