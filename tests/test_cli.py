@@ -160,7 +160,7 @@ def test_non_finite(call, folders, damaged, kernel, sentence):
 def test_mistakes(call, folders, tiny, changes, sentence, monkeypatch):
     if changes.get("content") == "huge":
         Image.new("1", (12_000, 12_000)).save(folders / "content/huge.png")
-        changes = changes | {"content": folders / "content"}
+        changes = changes | {"content": folders / "content/huge.png"}
         monkeypatch.setattr("tf_style.memory.available_memory", lambda: 10**9)
     code, lines = call(stylize.main, *paths(folders, tiny, **changes))
     assert code == 2
@@ -231,7 +231,7 @@ def test_train_then_stylize_in_one_process(call, folders, monkeypatch):
         (["--val-content-path=a"], "are given together or not"),
         (["--batchsize=3"], r"no flag --batchsize; did you mean --batch-size\?"),
         ([f"--checkpoint={__file__}"], re.escape(__file__)),
-        (["--checkpoint={folders}/content"], "exists and is no run that could be resumed"),
+        (["--checkpoint={folders}"], "exists and is no run that could be resumed"),
     ],
     ids=lambda x: x[-1].split("=")[0] if isinstance(x, list) else "",
 )
@@ -339,12 +339,14 @@ def test_warnings_are_sentences(capsys):
     def main(config):
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            warnings.warn("`a.gif` has several frames", stacklevel=1)
+            for name in ("a.gif", "a.gif", "b.gif"):  # Each is said once.
+                warnings.warn(f"`{name}` has several frames", stacklevel=1)
         return 0
 
     before = warnings.showwarning
     assert app.run(StylizeConfig, main, "", ["b.py"]) == 0
-    assert capsys.readouterr().err == "b.py: `a.gif` has several frames\n"
+    said = [f"b.py: `{name}.gif` has several frames\n" for name in "ab"]
+    assert capsys.readouterr().err == "".join(said)
     assert warnings.showwarning is before
 
 
@@ -488,7 +490,8 @@ def test_warnings_that_are_made_errors_are_sentences_too(capsys):
         warnings.warn("`a.gif` has several frames", stacklevel=1)  # An error here, as by -W error.
 
     assert app.run(StylizeConfig, main, "", ["b.py"]) == 2
-    assert capsys.readouterr().err == "b.py: `a.gif` has several frames\n"
+    said = [f"b.py: `{name}.gif` has several frames\n" for name in "ab"]
+    assert capsys.readouterr().err == "".join(said)
 
 
 def test_no_folder_for_temporary_files(monkeypatch, tmp_path, capfd):

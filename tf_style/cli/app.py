@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import itertools
 import os
 import re
@@ -62,7 +63,9 @@ def run(
             print(f"tf_style {tf_style.__version__}")
             return OK
         with warnings.catch_warnings(), _cleaning_up():
-            warnings.showwarning = lambda message, *_: _say(program, message, OK)
+            # Once each: an import in between makes Python forget what it has shown.
+            told = functools.cache(lambda sentence: _say(program, sentence, OK))
+            warnings.showwarning = lambda message, *_: told(str(message))
             return main(flags.parse(config_class, argv, defaults(argv)))
     except (UserError, NonFiniteError) as error:
         return _say(program, error, code_of(error))
