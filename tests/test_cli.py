@@ -579,7 +579,8 @@ SCRIPT = "import sys; from tf_style.cli.{} import main; sys.exit(main(['{}', *sy
     ],
 )
 def test_another_backend(run, words, name):
-    done = run(*words, env={"KERAS_BACKEND": "jax"})
+    paths = ("--content-path=examples/content", "--style-path=examples/styles")
+    done = run(*words, *paths, env={"KERAS_BACKEND": "jax"})
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(rf"{name}: tf_style needs Keras' TensorFlow backend; .*\n", done.stderr)
 
