@@ -640,6 +640,7 @@ def test_what_is_wrong_with_names_is_told_without_tensorflow(folders):
     """Nobody waits for seconds to read that a file is not there."""
     (folders / "out").mkdir()
     write_image(folders / "out/a_stylized_s.jpg", picture(16, 16))
+    (folders / "a.bin").touch()
     given = f"--content-path={folders}/content --style-path={folders}/style"
     out = f"--out-path={folders}/out"
     faults = {
@@ -656,6 +657,8 @@ def test_what_is_wrong_with_names_is_told_without_tensorflow(folders):
         f"stylize.py --method=gatys {given} --encoder-weights=a.h5": "no encoder weight file",
         f"stylize.py --method=gatys {given} --animation=a.gif": "`animation` is one file, but 4",
         "stylize.py --export-path=x --export-format=onnx": "`export_path` ends in .onnx for onnx",
+        f"stylize.py --export-path={folders}/a.xml --export-format=openvino":
+            "a.bin` exists already",
         "stylize.py --export-path=x --checkpoint=none": "There is no checkpoint folder 'none'",
         "train.py --content-path=none --style-path=none": "`none` does not exist",
         f"train.py {given} --val-content-path=none --val-style-path=none": "`none` does not exist",

@@ -7,11 +7,14 @@ from tf_style.config import StylizeConfig
 from tf_style.errors import UserError
 from tf_style.options import Options, option, same
 
-__all__ = ["SUFFIXES", "ExportConfig"]
+__all__ = ["BESIDE", "SUFFIXES", "ExportConfig"]
 
 # Format -> what its file's name ends in; a SavedModel is a folder.
 SUFFIXES = {"savedmodel": "", "onnx": ".onnx", "openvino": ".xml", "litert_float16": ".tflite",
             "litert_int8": ".tflite"}  # fmt: skip
+
+# Format -> suffixes of further files.
+BESIDE = {"openvino": (".bin",)}
 MODEL, REQUESTS, OUTPUT = "model", "requests", "output"
 
 

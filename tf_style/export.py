@@ -20,7 +20,8 @@ from tf_style.inference import StyleTransfer, load
 from tf_style.layout import center_crop, fit_shorter
 from tf_style.options import readable
 from tf_style.served import ServedStylizer
-from tf_style.writing import check_place, encode_image, give_name
+from tf_style.wanted import check_export
+from tf_style.writing import encode_image, give_name
 
 __all__ = ["Exported", "export_model"]
 
@@ -71,8 +72,7 @@ def export_model(config: ExportConfig) -> Exported:
         ...     found.path.name, found.difference < 1e-3
         ('1', True)
     """
-    if not config.export_path:
-        raise UserError("`export_path` is needed: the folder of the model's versions, or the file.")
+    check_export(config)
     if config.export_format != "savedmodel":
         return _export_file(config, FORMATS[config.export_format])
     stylize = load(config.checkpoint, config.precision)
@@ -101,11 +101,9 @@ def export_model(config: ExportConfig) -> Exported:
 def _export_file(config, kind: Format):
     """Write another format's file, run it once, and give it its name."""
     path = Path(config.export_path)
-    for suffix in (kind.suffix, *kind.beside):
-        check_place(path.with_suffix(suffix), config.overwrite)
     stylize = load(config.checkpoint, config.precision)
     with _aside(path.parent) as aside:
-        file = aside / f"stylizer{kind.suffix}"
+        file = aside / f"stylizer{path.suffix}"
         kind.write(stylize.stylizer, file)
         given, expected = _checked_pair(stylize)
         given = {name: given[name] for name in stylize.stylizer.input}

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_style.config_export import SUFFIXES
 from tf_style.errors import UserError
 
 __all__ = ["FORMATS", "Format"]
@@ -25,8 +24,6 @@ class Format(NamedTuple):
     """A kind of file that a stylizer can be exported to.
 
     Attributes:
-        suffix: Of the file.
-        beside: Suffixes of further files.
         extra: Of the package, that brings what is needed.
         write: Writes a stylizer to a path, that nobody reads yet.
         load: Loads such a file for some inputs, `(path, {input: array})`, and gives the function
@@ -34,8 +31,6 @@ class Format(NamedTuple):
         least_psnr: In dB: a file whose picture is further from the stylizer's is not written.
     """
 
-    suffix: str
-    beside: tuple[str, ...]
     extra: str
     write: Callable[[keras.Model, Path], None]
     load: Callable[[Path, dict[str, np.ndarray]], Callable[[], np.ndarray]]
@@ -139,10 +134,8 @@ def _imported(module, extra) -> Any:
 _HALF = functools.partial(_write_litert, types=[tf.float16])
 
 FORMATS = {
-    "onnx": Format(SUFFIXES["onnx"], (), "onnx", _write_onnx, _load_onnx, 50),
-    "openvino": Format(
-        SUFFIXES["openvino"], (".bin",), "openvino", _write_openvino, _load_openvino, 50
-    ),
-    "litert_float16": Format(SUFFIXES["litert_float16"], (), "litert", _HALF, _load_litert, 40),
-    "litert_int8": Format(SUFFIXES["litert_int8"], (), "litert", _write_litert, _load_litert, 20),
+    "onnx": Format("onnx", _write_onnx, _load_onnx, 50),
+    "openvino": Format("openvino", _write_openvino, _load_openvino, 50),
+    "litert_float16": Format("litert", _HALF, _load_litert, 40),
+    "litert_int8": Format("litert", _write_litert, _load_litert, 20),
 }

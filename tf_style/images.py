@@ -266,7 +266,7 @@ def _header(
             if width * height > max_pixels:
                 raise UserError(
                     f"`{name}` is {width}x{height}, {width * height} pixels; the limit is "
-                    f"{max_pixels}. Make the picture smaller, or raise `--max-pixels`."
+                    f"{max_pixels}. Make the picture smaller, or raise `max_pixels`."
                 )
             yield name, image, notes
     except UserError:

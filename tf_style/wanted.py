@@ -11,6 +11,7 @@ import numpy as np
 from tf_style import checkpoint
 from tf_style.config import StylizeConfig, TrainConfig
 from tf_style.config_evaluate import EvaluateConfig
+from tf_style.config_export import BESIDE, SUFFIXES, ExportConfig
 from tf_style.config_gatys import GatysConfig
 from tf_style.errors import UserError
 from tf_style.film import check_film
@@ -25,6 +26,7 @@ from tf_style.outputs import (
     written_by,
 )
 from tf_style.weights import find_weights
+from tf_style.writing import check_place
 
 __all__ = [
     "CONFIG",
@@ -35,6 +37,7 @@ __all__ = [
     "Painted",
     "Stylized",
     "check_evaluation",
+    "check_export",
     "check_unused",
     "folders_of",
     "frames_of",
@@ -205,6 +208,23 @@ def check_evaluation(config: EvaluateConfig) -> None:
         if not (Path(model) / "saved_model.pb").exists():
             checkpoint.directory_of(model)
     _check_weights(config.encoder_weights, config.encoder)
+
+
+def check_export(config: ExportConfig) -> None:
+    """Refuse an export of a model that is not there, or to where something else is.
+
+    Args:
+        config: Of the export.
+
+    Raises:
+        UserError: It says which.
+    """
+    if not config.export_path:
+        raise UserError("`export_path` is needed: the folder of the model's versions, or the file.")
+    checkpoint.read_config(checkpoint.directory_of(config.checkpoint))
+    if suffix := SUFFIXES[config.export_format]:
+        for file in (suffix, *BESIDE.get(config.export_format, ())):
+            check_place(Path(config.export_path).with_suffix(file), config.overwrite)
 
 
 def _check_weights(source, network):

@@ -25,11 +25,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: ExportConfig) -> int:
-    from tf_style import checkpoint
+    from tf_style.wanted import check_export
 
-    checkpoint.read_config(
-        checkpoint.directory_of(config.checkpoint)
-    )  # What is wrong with names is told at once.
+    check_export(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
     from tf_style.export import export_model
 
