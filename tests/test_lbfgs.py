@@ -1,4 +1,6 @@
 import itertools
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -223,3 +225,18 @@ def test_it_stops_where_no_step_goes_down_any_more():
                  RNG.normal(size=10), 300)  # fmt: skip
     assert states[-1].stopped and states[-1].finite and len(states) < 300
     np.testing.assert_allclose(states[-1].position, np.zeros(10), atol=1e-2)
+
+
+def test_without_docstrings_it_says_why_it_cannot_run(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "flags", types.SimpleNamespace(optimize=2))
+        with pytest.raises(ImportError, match="cannot be imported under python -OO.* use python"):
+            next(lbfgs(lambda x: (tf.reduce_sum(x**2), 2 * x), tf.ones(3)))
+
+
+@pytest.mark.slow
+def test_its_import_warns_of_nothing(run):
+    code = "import tensorflow as tf; from tf_style.lbfgs import lbfgs\n"
+    code += "print(next(lbfgs(lambda x: (tf.reduce_sum(x**2), 2 * x), tf.ones(3))).finite)"
+    done = run("-W", "error", "-c", code)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
