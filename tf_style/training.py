@@ -313,6 +313,8 @@ class _Run:
             except tf.errors.OpError as error:
                 if "IteratorGetNext" not in error.message or isinstance(error, LOST):
                     raise
+                if self._profiles(step):
+                    tf.profiler.experimental.stop(save=False)
                 # Of several steps at once some may be done.
                 step = int(self.trainer.optimizer.iterations.numpy())
                 if waiting:
