@@ -173,7 +173,7 @@ def run():
     def run(*words, env=()):
         command, env = [sys.executable, *map(str, words)], environment() | dict(env)
         return subprocess.run(
-            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300
         )
 
     return run

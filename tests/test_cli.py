@@ -472,7 +472,7 @@ def test_closed_streams_are_given_to_no_file(tmp_path):
     )
     command = [sys.executable, "-c", code, str(tmp_path / "result")]
     shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
-    assert subprocess.run(shell, cwd=ROOT, env=environment(), timeout=60).returncode == 7
+    assert subprocess.run(shell, cwd=ROOT, env=environment(), timeout=180).returncode == 7
     assert (tmp_path / "result").read_text() == "result"
 
 
@@ -671,7 +671,7 @@ def test_what_is_wrong_with_names_is_told_without_tensorflow(folders):
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", NO_TENSORFLOW], cwd=ROOT, env=environment(), text=True,
-        input="\n".join(faults), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+        input="\n".join(faults), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=180,
     )  # fmt: skip
     told = iter(done.stdout.splitlines())
     for line, sentence in faults.items():

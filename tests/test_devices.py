@@ -188,7 +188,7 @@ def end(*children):
     """Output and exit code of each; none outlives the test."""
     outputs = []
     try:
-        outputs += [child.communicate(timeout=100)[0] for child in children]
+        outputs += [child.communicate(timeout=300)[0] for child in children]
     finally:
         for child in children[len(outputs) :]:
             child.kill()
@@ -375,7 +375,7 @@ def test_a_worker_that_is_killed_ends_the_other_and_both_resume(folders, workers
 def test_a_signal_to_one_worker_stops_both_at_one_step(folders):
     checkpoint = folders / "stopped"
     children = two_workers(folders, checkpoint, max_iter=100_000, preview_iter=0, log_iter=2)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(checkpoint.glob("train/*.npz")) and time.monotonic() < deadline:
         time.sleep(0.2)
     children[1].send_signal(signal.SIGTERM)

@@ -579,12 +579,12 @@ def test_a_signal_saves_first(options, tmp_path, number):
     options.update(max_iter=100_000, save_iter=100_000)
     child = start(options, tmp_path / "cache")
     directory = os.path.join(options["checkpoint"], "logs")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not os.path.exists(directory) and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(4)
     child.send_signal(number)
-    output, _ = child.communicate(timeout=120)
+    output, _ = child.communicate(timeout=300)
     assert child.returncode == 128 + number, output
     assert "is saved" in output and "Traceback" not in output
     steps = int(newest(options["checkpoint"])["adam/iteration"])
