@@ -8,7 +8,8 @@ seconds      How long PyTorch's L-BFGS takes to its best loss, and ours to the s
 overhead     What an iteration of ours costs beside the evaluation in it.
 
 Ratios are ours over the other's: below 1 ours is less. Encoder vgg16, style weight 100, average
-pooling, start at the photo. Needs the extra `bench`.
+pooling, start at the photo, pixels between 0 and 1 but for PyTorch's, which has no bounds. The loss
+of each of our pictures is measured within its time. Needs the extra `bench`.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import parser_of
+from tf_style.bounds import BOUNDED
 from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import MEAN_BGR, keras_name, layers_up_to
 from tf_style.gatys import encoder_for, gatys
@@ -75,7 +77,8 @@ def pictures(options: argparse.Namespace, size: int) -> tuple[np.ndarray, np.nda
 def by_scipy(
     objective: Objective, start: np.ndarray, limit: int, seen: Callable[[float, np.ndarray], None]
 ) -> tuple[int, str]:
-    """SciPy's L-BFGS-B, in float64 around float32 evaluations, each shown to `seen(loss, pixels)`.
+    """SciPy's L-BFGS-B between 0 and 1, in float64 around float32 evaluations, each shown to
+    `seen(loss, pixels)`.
 
     Returns its iterations, and why it ended.
     """
@@ -88,7 +91,8 @@ def by_scipy(
 
     settings = {"maxcor": 10, "ftol": 0, "gtol": 0, "maxfun": limit, "maxiter": limit}
     start = start.astype("float64").ravel()
-    found = minimize(function, start, jac=True, method="L-BFGS-B", options=settings)
+    bounds = [(0, 1)] * start.size
+    found = minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, options=settings)
     return found.nit, found.message
 
 
@@ -104,7 +108,7 @@ def scipy_run(objective: Objective, start: np.ndarray, limit: int) -> Run:
 def our_run(objective: Objective, start: np.ndarray, limit: int, history: int) -> Run:
     """The package's L-BFGS alone, at one scale."""
     states = []
-    for state in lbfgs(objective, start, history=history):
+    for state in lbfgs(BOUNDED.of(objective), BOUNDED.start(start), history=history):
         states.append((state.evaluations, state.value))
         if state.stopped or state.evaluations >= limit:
             break
@@ -115,10 +119,11 @@ def tfp_run(objective: Objective, start: np.ndarray, limit: int) -> Run:
     """TensorFlow Probability's L-BFGS with its defaults, an iteration at a time."""
     from tensorflow_probability.python.optimizer import lbfgs as tfp_lbfgs
 
-    first = objective(tf.constant(start))[0]
+    function, start = BOUNDED.of(objective), BOUNDED.start(start)
+    first = function(tf.constant(start))[0]
 
-    def scaled(pixels):
-        value, gradient = objective(pixels)
+    def scaled(z):
+        value, gradient = function(z)
         return value / first, gradient / first
 
     begin = tf.function(lambda x: tfp_lbfgs.minimize(scaled, x, tolerance=0.0, max_iterations=0))
@@ -343,7 +348,7 @@ def first_as_low(objective: Objective, iterates: list, loss: float):
     found = {}
 
     def low(k):
-        found[k] = float(objective(tf.constant(iterates[k].state["position"]))[0])
+        found[k] = float(objective(tf.constant(iterates[k].image.reshape(-1)))[0])
         return found[k] <= loss
 
     k = min(bisect.bisect_left(range(len(iterates)), True, key=low), len(iterates) - 1)

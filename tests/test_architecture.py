@@ -20,12 +20,12 @@ LEVELS = [
     " layout formats images listing writing outputs weights film precision devices memory"
     " graph_images artefacts locking",
     # parts
-    "functional layers grain color tiling scratch encoder decoder predictor transfer losses lbfgs"
-    " adam data checkpoint wanted",
+    "functional layers grain color tiling scratch encoder decoder predictor transfer losses bounds"
+    " lbfgs adam data checkpoint wanted",
     # models
     "adain conditional tiled_adain tiled_network objective tiled_objective served",
     # use
-    "inference tiled planning folder export_formats export scales gatys painting trainer"
+    "inference tiled planning folder export_formats export scales gatys optimizing painting trainer"
     " adain_trainer conditional_trainer previews resuming training",
     # judging
     "judge evaluation",

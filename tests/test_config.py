@@ -66,6 +66,10 @@ GATYS = {
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
     "style_loss": ("gram",),
     "style_weight": 1000.0,  # alpha / beta = 1e-3
+    "init": "noise",
+    "padding": "zero",
+    "scales": 1,
+    "unbounded": True,
     "content_weight": 1.0,
     "tv_weight": 0.0,
     "weights_for": "normalised",
@@ -75,9 +79,18 @@ GATYS = {
 }
 
 
-def test_gatys_defaults_are_the_papers():
-    config = GatysConfig()
+def test_a_preset_of_the_papers_values():
+    config = from_dict(GatysConfig, {"preset": "paper"})
     assert {name: getattr(config, name) for name in GATYS} == GATYS
+    # By name, so that another default changes none; but those that all presets have.
+    own = set(GATYS) - {"encoder", "content_size", "style_scale"}
+    assert own == set(PRESETS["paper"])
+
+
+def test_published_ways_have_no_bounds():
+    assert not GatysConfig().unbounded
+    for preset in ("paper", "notebook", "jcjohnson"):
+        assert from_dict(GatysConfig, {"preset": preset}).unbounded
 
 
 @pytest.mark.parametrize("config, field", FIELDS)
@@ -199,7 +212,8 @@ def test_a_preset_sets_what_is_not_given(preset):
         assert getattr(config, field.name) == given.get(field.name, getattr(default, field.name))
     for name in values:
         other = {"weights_for": "normalised", "pooling": "avg", "padding": "reflect",
-                 "init": "style", "style_layers": ("relu1_1",)}.get(name, 2)  # fmt: skip
+                 "init": "style", "style_layers": ("relu1_1",), "content_layers": ("relu3_2",),
+                 "style_loss": ("moments",), "optimizer": "adam"}.get(name, 2)  # fmt: skip
         config = from_dict(GatysConfig, {"preset": preset, name: other})
         assert getattr(config, name) == other
 
@@ -213,7 +227,9 @@ def test_weights_of_the_notebook_are_a_thousand_by_channels_squared():
 
 
 def test_an_unknown_preset():
-    with pytest.raises(UserError, match="`preset` must be one of paper, notebook, jcjohnson. Rec"):
+    with pytest.raises(
+        UserError, match="`preset` must be one of default, paper, notebook, jcjohnson. Rec"
+    ):
         from_dict(GatysConfig, {"preset": "best"})
 
 

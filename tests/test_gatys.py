@@ -111,7 +111,7 @@ def test_raw_weights_are_those_of_raw_vgg(preset):
 
 @pytest.mark.parametrize("name", STYLE_LOSS_NAMES)
 def test_a_raw_weight_is_divided_by_the_factor_to_the_losss_degree(name):
-    settings = config(weights_for="raw", style_loss=(name,), **SHALLOW)
+    settings = config(weights_for="raw", style_loss=(name,), style_weight=1000, **SHALLOW)
     factors = {"relu1_1": 0.5, "relu2_1": 0.25}
     degree = {"gram": 4, "polynomial": 4, "gaussian": 0}.get(name, 2)
     found = loss_weights(settings, factors)
@@ -170,8 +170,8 @@ def test_a_transfer_of_500_evaluations_ends_where_scipys_does():
         return values[-1], gradient.numpy().astype("float64")
 
     options = {"maxcor": 10, "ftol": 0, "gtol": 0, "maxfun": 500, "maxiter": 500}
-    start = content.reshape(-1).astype("float64")
-    minimize(function, start, jac=True, method="L-BFGS-B", options=options)
+    start, bounds = content.reshape(-1).astype("float64"), [(0, 1)] * content.size
+    minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     assert last.loss <= 0.01 * values[0] and last.loss <= 1.02 * min(values[:500])
 
 
@@ -192,6 +192,51 @@ def test_a_style_loss_goes_down(losses):
     assert iterates[-1].loss < 0.8 * iterates[0].loss
     # Value by value, as L-BFGS takes no step up.
     assert np.all(np.diff([one.loss for one in iterates]) < 0)
+
+
+@functools.cache
+def strong():
+    """Pictures of much contrast, and a loss that drives pixels to black and white and beyond."""
+    content, style = (np.clip(2.5 * x - 0.75, 0, 1) for x in (photo(), painting()))
+    settings = config(30, style_weight=1000, scales=1, **SHALLOW)
+    return Objective(encoder_for(settings)[0], content, style, encoder_for(settings)[1]), (
+        content, [style], settings
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"optimizer": "adam"}, pytest.param({}, marks=slow),
+     *(pytest.param({"unbounded": True, "optimizer": x}, marks=slow) for x in ("lbfgs", "adam"))],
+)  # fmt: skip
+def test_the_loss_that_is_said_is_that_of_the_picture(values):
+    objective, (content, styles, settings) = strong()
+    iterates = run(content, styles, replace(settings, **values))
+    for one in (iterates[0], iterates[len(iterates) // 2], iterates[-1]):
+        of_picture = objective.parts(one.image[None])
+        np.testing.assert_allclose(one.parts, of_picture, rtol=1e-4, atol=1e-6)
+        assert one.loss == one.content + one.style + one.tv
+    assert iterates[-1].loss < 0.5 * iterates[0].loss
+
+
+def test_bounded_pixels_give_the_better_picture():
+    _, (content, styles, settings) = strong()
+    bounded, unbounded = (
+        run(content, styles, replace(settings, unbounded=free))[-1] for free in (False, True)
+    )
+    assert bounded.loss < 0.5 * unbounded.loss
+    # Of what is outside [0, 1] nothing is left but for a level.
+    assert unbounded.state["position"].max() > 1.1
+    assert np.array_equal(unbounded.image.ravel(), unbounded.state["position"].clip(0, 1))
+
+
+def test_scales_that_there_are_not_are_told():
+    settings = config(4, scales=3, optimizer="adam", **SHALLOW)
+    notes = [one.note for one in gatys(photo(64, 96), [painting(64, 96)], settings)]
+    assert notes[0].startswith("2 of 3 scales: a coarser one would have a side under 32 px")
+    assert not any(notes[1:])
+    state = run(photo(64, 96), [painting(64, 96)], settings)[0].state
+    assert not next(gatys(photo(64, 96), [painting(64, 96)], settings, state=state)).note
 
 
 @pytest.mark.parametrize("optimizer", [pytest.param("lbfgs", marks=slow), "adam"])
@@ -235,8 +280,9 @@ def test_a_resumed_run_is_that_without_a_break_bit_for_bit(optimizer, at):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_of_lbfgs():
-    settings = config(14, **SHALLOW)
+@pytest.mark.parametrize("unbounded", [False, True])
+def test_a_resumed_run_of_lbfgs(unbounded):
+    settings = config(14, unbounded=unbounded, **SHALLOW)
     iterates = run(photo(), [painting()], settings)
     again = run(photo(), [painting()], settings, state=iterates[4].state)
     assert np.array_equal(again[-1].image, iterates[-1].image)

@@ -31,6 +31,7 @@ def options(tmp_path):
         "encoder": "vgg16",
         "content_layers": ("relu2_1",),
         "style_layers": ("relu1_1", "relu2_1"),
+        "style_weight": 1000.0,
         "max_evaluations": 12,
         "save_every": 4,
         "precision": "float32",

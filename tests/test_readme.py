@@ -96,6 +96,7 @@ def test_the_python_section_runs(tmp_path, monkeypatch):
     exec(compile(code, "README.md", "exec"), scope)
     assert (tmp_path / "tiger.png").stat().st_size > 10_000
     assert scope["result"].ndim == scope["image"].ndim == 3
+    assert scope["optimised"].shape == (64, 64, 3)
 
 
 def test_the_console_scripts_are_the_mains():

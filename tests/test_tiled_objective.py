@@ -36,8 +36,9 @@ def check_equal(whole, tiled, pixels):
     """Value, parts and gradient, within 1e-4."""
     (value, gradient), (found, by_tiles) = whole(pixels), tiled(pixels)
     np.testing.assert_allclose(found, value, rtol=1e-4)
-    for parts in (tiled.last_parts, tiled.parts(tf.reshape(pixels, tiled.shape))):
-        np.testing.assert_allclose(parts, whole.last_parts, rtol=1e-4)
+    parts, of_tiles = (of.parts_of(tf.reshape(pixels, of.shape)) for of in (whole, tiled))
+    np.testing.assert_allclose(of_tiles, parts, rtol=1e-4)
+    np.testing.assert_allclose(tf.reduce_sum(parts), value, rtol=1e-4)
     difference = by_tiles - gradient
     assert tf.norm(gradient) > 0
     assert tf.norm(difference) <= 1e-4 * tf.norm(gradient)

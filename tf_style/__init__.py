@@ -35,6 +35,7 @@ _PUBLIC = {
     "export_model": "export",
     "list_images": "listing",
     "load": "inference",
+    "optimize": "optimizing",
     "paint_folder": "painting",
     "read_image": "images",
     "stylize_folder": "folder",

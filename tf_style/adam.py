@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from tf_style.lbfgs import OptimizerState
+from tf_style.lbfgs import OptimizerState, at_minimum
 
 __all__ = ["adam"]
 
@@ -31,9 +31,9 @@ def adam(
     value is that of the point before the step.
 
     Args:
-        value_and_gradient: A tensor `(n,)` to the function's value, a scalar, and its gradient
-            `(n,)`. It is traced.
-        start: Where to begin.
+        value_and_gradient: A tensor `(n,)` to the function's value, a scalar of 0 or more, and its
+            gradient `(n,)`. It is traced.
+        start: Where to begin; at a minimum it stays, as steps would be as long as elsewhere.
         arrays: Those of an earlier state, to go on from it instead.
         learning_rate: Step per evaluation, in units of the variable.
 
@@ -63,16 +63,17 @@ def adam(
         after = x - rate * m / (tf.sqrt(v / (1 - BETA_2**t)) + EPSILON)
         finite = tf.math.is_finite(value) & tf.math.is_finite(tf.norm(gradient))
         total = AVERAGE * total + (1 - AVERAGE) * after
-        return value, finite, (after, m, v, total), total / (1 - AVERAGE**t)
+        still = (t == 1) & at_minimum(x, value, gradient)
+        return value, finite, still, (after, m, v, total), total / (1 - AVERAGE**t)
 
     while True:
         t = int(arrays["evaluations"]) + 1
         moved = [tf.convert_to_tensor(arrays[name]) for name in names]
-        value, finite, moved, average = step(tf.constant(float(t)), *moved)
-        if not finite:
+        value, finite, still, moved, average = step(tf.constant(float(t)), *moved)
+        if still or not finite:
             # The last average is as far as it got.
             last = arrays["sum"] / (1 - AVERAGE ** (t - 1)) if t > 1 else arrays["iterate"]
-            yield OptimizerState(last, float(value), t, True, False, arrays)
+            yield OptimizerState(last, float(value), t, True, bool(finite), arrays)
             return
         arrays = dict(zip(names, moved, strict=True)) | {"evaluations": t}
         yield OptimizerState(average, float(value), t, False, True, arrays)

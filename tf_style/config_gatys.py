@@ -35,9 +35,16 @@ def _layers(weights):
     return tuple(f"{layer}:{weight!r}" for layer, weight in weights.items())
 
 
-RAW = {"weights_for": "raw", "pooling": "max", "padding": "zero", "history": 100, "scales": 1}
+OTHERS = {"padding": "zero", "scales": 1, "unbounded": True}
+RAW = OTHERS | {"weights_for": "raw", "pooling": "max", "history": 100}
 PRESETS = {
-    "paper": {},
+    "default": {},
+    "paper": OTHERS
+    | {"weights_for": "normalised", "pooling": "avg", "style_weight": 1000.0,
+       "content_weight": 1.0, "tv_weight": 0.0, "style_loss": ("gram",),
+       "content_layers": ("relu4_2",),
+       "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+       "optimizer": "lbfgs", "init": "noise"},
     "notebook": RAW
     | {"style_layers": _layers(NOTEBOOK), "style_weight": sum(NOTEBOOK.values()),
        "init": "content"},
@@ -49,7 +56,7 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class GatysConfig(Options):
-    """What `stylize.py --method gatys` does; the defaults are those of the paper.
+    """What `stylize.py --method gatys` does; `--preset paper` has the paper's values.
 
     Source of the numbers: https://doi.org/10.1109/CVPR.2016.265
 
@@ -88,9 +95,9 @@ class GatysConfig(Options):
     max_pixels: int = same(StylizeConfig, "max_pixels")
 
     preset: str = option(
-        "paper", "Settings to start from; other flags win over it; with --help they are shown. "
-        "notebook: the authors' published notebook; jcjohnson: the most used implementation.",
-        choices=tuple(PRESETS),
+        "default", "Settings to start from; other flags win over it; with --help they are shown. "
+        "paper: the paper's; notebook: the authors' published notebook; jcjohnson: the most used "
+        "implementation. All three leave the pixels unbounded.", choices=tuple(PRESETS),
         group=RECIPE,
     )  # fmt: skip
     content_weight: float = option(
@@ -98,8 +105,9 @@ class GatysConfig(Options):
         group=RECIPE,
     )  # fmt: skip
     style_weight: float = option(
-        1000.0, "Weight of the style loss (the paper's beta / alpha); 0: the photo as its "
-        "content layers have kept it.", low=0, group=RECIPE,
+        50.0, "Weight of the style loss: 5 tints, 50 paints and keeps faces, 500 puts the "
+        "painting's motifs in their place (README shows them); 0: the photo as its content layers "
+        "have kept it.", low=0, group=RECIPE,
     )  # fmt: skip
     tv_weight: float = same(TrainConfig, "tv_weight", group=RECIPE)
     content_layers: tuple[str, ...] = option(
@@ -107,8 +115,9 @@ class GatysConfig(Options):
         "alike; their sum is scaled to 1.", group=RECIPE,
     )  # fmt: skip
     style_layers: tuple[str, ...] = option(
-        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "Layers of the style loss, likewise.", group=RECIPE,
+        ("relu1_1:2", "relu2_1:2", "relu3_1:1", "relu4_1:.3", "relu5_1:.1"),
+        "Layers of the style loss, likewise; the deeper, the larger the motifs that take a photo's "
+        "place.", group=RECIPE,
     )  # fmt: skip
     style_loss: tuple[str, ...] = option(
         ("gram",), "How styles are compared: gram, or the kernels linear, polynomial, gaussian or "
@@ -146,11 +155,18 @@ class GatysConfig(Options):
         "", "Where to start: content, noise, style or a picture's path; empty: content, and noise "
         "where the weight of content or style is 0.", group=OPTIMIZER,
     )  # fmt: skip
+    unbounded: bool = option(
+        False, "Move the pixels without bounds and clip the result, as published programs do; the "
+        "clipped picture has a multiple of the style loss.", group=OPTIMIZER,
+    )  # fmt: skip
     history: int = option(
         20, "Steps that L-BFGS remembers; each costs two pictures of memory.", low=1, high=200,
         group=OPTIMIZER,
     )  # fmt: skip
-    learning_rate: float = option(0.02, "Adam's step, of pixels in [0, 1].", low=0, group=OPTIMIZER)
+    learning_rate: float = option(
+        0.02, "Adam's step, of pixels in [0, 1]; for middling ones 1.6 times that, unless "
+        "--unbounded.", low=0, group=OPTIMIZER,
+    )  # fmt: skip
     precision: str = option(
         "auto", "Of the convolutions; auto: bfloat16 where the processor is fast at it, and from "
         "where that finds no way down any more float32.", choices=PRECISIONS, group=OPTIMIZER,

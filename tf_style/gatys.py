@@ -3,11 +3,12 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tf_style.adam import adam
+from tf_style.bounds import BOUNDED, UNBOUNDED
 from tf_style.config_gatys import GatysConfig
 from tf_style.encoder import VGGEncoder, build_encoder
 from tf_style.errors import NonFiniteError, UserError
@@ -40,9 +41,9 @@ class Iterate:
         image: `(height, width, 3)` in [0, 1], at the size of its scale.
         evaluations: Made so far, over all scales.
         scale: Number of the scale, from 1.
-        content: The content part of the loss at the image (with Adam: before its last step).
-        style: The style part.
-        tv: The total variation's.
+        measure: Gives content, style and total variation of the image's loss, weighted. It takes an
+            evaluation, as optimisers know the loss elsewhere: Adam's result is an average, and what
+            is outside [0, 1] is clipped.
         done: Share of the whole work, by pixels evaluated.
         seconds: Since the start, or since it was resumed.
         last: Whether nothing comes after it.
@@ -53,19 +54,22 @@ class Iterate:
     image: np.ndarray
     evaluations: int
     scale: int
-    content: float
-    style: float
-    tv: float
+    measure: Callable[[], np.ndarray]
     done: float
     seconds: float
     last: bool
     note: str
     state: dict
 
-    @property
-    def loss(self) -> float:
-        """Content, style and total variation in sum."""
-        return self.content + self.style + self.tv
+    @functools.cached_property
+    def parts(self) -> tuple[float, float, float]:
+        """Content, style and total variation, weighted: of the image as it is."""
+        return tuple(map(float, self.measure()))
+
+    content = property(lambda self: self.parts[0], doc="The content part of the image's loss.")
+    style = property(lambda self: self.parts[1], doc="The style part.")
+    tv = property(lambda self: self.parts[2], doc="The total variation's.")
+    loss = property(lambda self: sum(self.parts), doc="All three in sum.")
 
 
 def encoder_for(config: GatysConfig, dtype: str = "float32") -> tuple[VGGEncoder, LossWeights]:
@@ -94,8 +98,9 @@ def gatys(
 ) -> Iterator[Iterate]:
     """Optimise an image's pixels for the content of one picture and the style of others.
 
-    The loss is `Objective`'s. Each scale starts from the result of the one before, enlarged; the
-    paper has one scale (its authors have two, in Gatys et al. 2017).
+    The loss is `Objective`'s, of pixels in [0, 1] unless `unbounded`. Each scale starts from the
+    result of the one before, enlarged; the paper has one scale (its authors have two, in Gatys et
+    al. 2017).
 
     Args:
         content: Image `(height, width, 3)` in [0, 1]; the result has its size.
@@ -152,6 +157,8 @@ def gatys(
         )
         return TiledObjective(*arguments, tile) if tile else Objective(*arguments, config.seed)
 
+    note = "" if state else _on_scales(config, stages)
+    variable = UNBOUNDED if config.unbounded else BOUNDED
     inexact = compute_dtype(config.precision) != "float32"
     stage = int(state["stage"]) if state else 0
     # Evaluations of the coarser scales: what is gone on with may have had another plan.
@@ -159,8 +166,7 @@ def gatys(
     if state is None:
         image = _start(content, styles, config, stages[0][:2])
     elif state["finished"]:
-        height, width, _ = stages[stage]
-        image = np.clip(np.reshape(state["position"], (height, width, 3)), 0, 1)
+        image = _image(variable, state["position"], stages[stage])
         before, stage, state = before + stages[stage][2], stage + 1, None
     for k in range(stage, len(stages)):
         height, width, budget = stages[k]
@@ -170,21 +176,21 @@ def gatys(
             start, used = state["start"], int(state["used"])
             retried, exact = bool(state["retried"]), bool(state["exact"])
         else:
-            start, used = resize(image, height, width).reshape(-1), 0
+            start, used = variable.start(resize(image, height, width)), 0
             retried, exact = False, not inexact
         objective = objective_at(height, width, tiles[k], exact)
         if state and state["optimizer"]:
-            optimizer = _optimizer(config, objective, None, state["optimizer"])
+            optimizer = _optimizer(config, variable.of(objective), None, state["optimizer"])
         else:
             position = state["position"] if state else start
-            optimizer = _optimizer(config, objective, position, retried=retried)
+            optimizer = _optimizer(config, variable.of(objective), position, retried=retried)
         last_count = int(state["optimizer"].get("evaluations", 0)) if state else 0
         state, best, finished = None, start, False
         while not finished:
             found = next(optimizer)
             stalled = not exact and found.evaluations - last_count >= STALLED
             last_count = found.evaluations
-            note, evaluations, arrays = "", used + found.evaluations, found.arrays
+            evaluations, arrays = used + found.evaluations, found.arrays
             best = found.position
             again = (found.stopped and not (exact and found.finite)) or stalled
             again = again and evaluations < budget
@@ -202,21 +208,17 @@ def gatys(
                 else:
                     retried = True
                     note = "the loss was not finite: once more from the best, with a smaller step"
-                optimizer = _optimizer(config, objective, best, retried=retried)
+                optimizer = _optimizer(config, variable.of(objective), best, retried=retried)
             elif found.stopped:
                 finished = True
             finished = finished or evaluations >= budget
-            pixels = np.asarray(best).reshape(height, width, 3)
-            image = np.clip(pixels, 0, 1)
+            image = _image(variable, best, stages[k])
             last = finished and k == len(stages) - 1
-            if last and np.abs(pixels.reshape(-1) - start).max() < MOVED:
+            if last and np.abs(image - _image(variable, start, stages[k])).max() < MOVED:
                 raise UserError(
                     f"The picture did not move (evaluations: {before + evaluations}): its start "
                     "already is what the loss asks for; use another --init, or other weights."
                 )
-            parts = objective.last_parts.numpy()
-            if not np.isclose(parts.sum(), found.value, rtol=1e-4):
-                parts = objective.parts(pixels[None]).numpy()
             share = min(evaluations / max(budget, 1), 1)
             done = (sum(work[:k]) + share * work[k]) / sum(work)
             stored = {
@@ -228,22 +230,42 @@ def gatys(
                 image,
                 before + evaluations,
                 k + 1,
-                *map(float, parts),
+                functools.partial(_parts_of, objective, image),
                 done=1.0 if last else done,
                 seconds=time.monotonic() - began,
                 last=last,
                 note=note,
                 state=stored,
             )
+            note = ""
         before += budget
 
 
-def _optimizer(config, objective, start, arrays=None, retried=False):
+def _on_scales(config, stages):
+    """What is to be said of the number of scales, where it is not what was asked for."""
+    if len(stages) >= config.scales:
+        return ""
+    return (
+        f"{len(stages)} of {config.scales} scales: a coarser one would have a side under "
+        f"{MIN_SIDE} px, or no evaluation"
+    )
+
+
+def _image(variable, position, stage):
+    height, width, _ = stage
+    return np.reshape(variable.image(position), (height, width, 3))
+
+
+def _parts_of(objective, image):
+    return objective.parts_of(image[None]).numpy()
+
+
+def _optimizer(config, function, start, arrays=None, retried=False):
     step = config.learning_rate if config.optimizer == "adam" else FIRST_STEP
     step *= SMALLER if retried else 1.0
     if config.optimizer == "adam":
-        return adam(objective, start, arrays=arrays, learning_rate=step)
-    return lbfgs(objective, start, arrays=arrays, history=config.history, first_step=step)
+        return adam(function, start, arrays=arrays, learning_rate=step)
+    return lbfgs(function, start, arrays=arrays, history=config.history, first_step=step)
 
 
 def _start(content, styles, config, size):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["OptimizerState", "lbfgs"]
+__all__ = ["OptimizerState", "at_minimum", "lbfgs"]
 
 # The line search looks for its step between 0 and twice the quasi-Newton step, of which the far end
 # is not evaluated (see `lbfgs`).
@@ -114,9 +114,7 @@ def lbfgs(
         value, gradient = value_and_gradient(start)
         norm = tf.norm(gradient)
         finite = bool(tf.math.is_finite(value) & tf.math.is_finite(norm))
-        # How far it is to 0 if the function were linear.
-        step = value / norm**2 * tf.reduce_max(tf.abs(gradient))
-        if not (finite and step > NO_STEP * tf.maximum(1.0, tf.reduce_max(tf.abs(start)))):
+        if not finite or at_minimum(start, value, gradient):
             yield OptimizerState(start, float(value), 1, True, finite, {})
             return
         scale = tf.stack([value, (FAR_END * first_step) ** 0.5 * value / norm])
@@ -206,6 +204,22 @@ def lbfgs(
             finite=bool(finite),
             arrays=stored,
         )
+
+
+def at_minimum(start: tf.Tensor, value: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """Whether a start is as good as can be: a step to 0 would be none, were the function linear.
+
+    Args:
+        start: `(n,)`.
+        value: The function's value there, 0 or more.
+        gradient: `(n,)`.
+
+    Example:
+        >>> [bool(at_minimum(tf.ones(2), tf.constant(v), tf.ones(2))) for v in (1e-9, 1.0)]
+        [True, False]
+    """
+    step = value / tf.reduce_sum(gradient**2) * tf.reduce_max(tf.abs(gradient))
+    return ~(step > NO_STEP * tf.maximum(1.0, tf.reduce_max(tf.abs(start))))
 
 
 def _direction(gradient, pairs):

@@ -155,12 +155,14 @@ class Objective:
             if self.style:
                 found = keras.tree.map_structure(ops.add, self.style, found)
             self.style = found
-        # Content, style and total variation of the image that was evaluated last.
-        self.last_parts = tf.Variable(tf.zeros(3), trainable=False)
         self.value_and_gradient = tf.function(
             self._value_and_gradient,
             input_signature=[tf.TensorSpec([int(np.prod(self.shape))])],
             autograph=False,
+        )
+        # `parts` compiled, where no gradient is needed.
+        self.parts_of = tf.function(
+            self.parts, input_signature=[tf.TensorSpec(self.shape)], autograph=False
         )
 
     def __call__(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -170,9 +172,7 @@ class Objective:
     def _value_and_gradient(self, pixels):
         with tf.GradientTape() as tape:
             tape.watch(pixels)
-            parts = self.parts(tf.reshape(pixels, self.shape))
-            value = tf.reduce_sum(parts)
-        self.last_parts.assign(parts)
+            value = tf.reduce_sum(self.parts(tf.reshape(pixels, self.shape)))
         return value, tape.gradient(value, pixels)
 
     def parts(self, image: tf.Tensor) -> tf.Tensor:

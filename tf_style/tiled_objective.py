@@ -84,7 +84,6 @@ class TiledObjective(Objective):
     def _value_and_gradient(self, pixels):
         image = tf.reshape(pixels, self.shape)
         parts, pulls = self._first_pass(image)
-        self.last_parts.assign(parts)
         return tf.reduce_sum(parts), tf.reshape(self._second_pass(image, pulls), [-1])
 
     def _first_pass(self, image):

@@ -34,7 +34,7 @@ def _main(config: GatysConfig) -> int:
     app.import_tensorflow()
     from tf_style.painting import paint_folder
 
-    faults, written, total, said = {}, 0, 0, 0
+    faults, written, total, said, text, told = {}, 0, 0, 0, "", -10
     with app.Interrupt("this step") as interrupt, app.progress_bar() as bar:
         for number, record in enumerate(paint_folder(config, interrupt)):
             if number == 0:
@@ -48,12 +48,14 @@ def _main(config: GatysConfig) -> int:
             now = record.iterate
             if now is None:
                 continue
-            text = _sentence(now)
+            step = now.evaluations // (config.save_every or config.max_evaluations)
+            # Not at every step, as some optimisers have to evaluate it for the purpose.
+            if now.last or step != said or interrupt() or not told <= now.evaluations < told + 10:
+                text, told = _sentence(now), now.evaluations
             # At first nothing can be told.
             left = now.seconds * (1 / now.done - 1) if now.evaluations >= 8 else None
             name, most = record.path.name, config.max_evaluations
             bar.show(name, now.evaluations, most, "evaluations", text, left)
-            step = now.evaluations // (config.save_every or most)
             if record.finished:
                 written, step = written + 1, 0
                 app.say(bar, f"{record.number}/{total} {record.path} {now.seconds:.0f} s, {text}")
