@@ -490,8 +490,7 @@ def test_warnings_that_are_made_errors_are_sentences_too(capsys):
         warnings.warn("`a.gif` has several frames", stacklevel=1)  # An error here, as by -W error.
 
     assert app.run(StylizeConfig, main, "", ["b.py"]) == 2
-    said = [f"b.py: `{name}.gif` has several frames\n" for name in "ab"]
-    assert capsys.readouterr().err == "".join(said)
+    assert capsys.readouterr().err == "b.py: `a.gif` has several frames\n"
 
 
 def test_no_folder_for_temporary_files(monkeypatch, tmp_path, capfd):

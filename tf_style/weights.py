@@ -303,7 +303,7 @@ def find_weights(source: str | Path, network: str) -> Path:
         return PACKAGED
     if str(source) == "imagenet":
         return _download(network)
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if not path.is_file():
         raise UserError(
             f"There is no {flag[2:]} weight file {str(source)!r}; {flag}-weights takes `packaged` "
