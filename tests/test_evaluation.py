@@ -88,7 +88,8 @@ def test_it_goes_on_where_it_was_stopped(options, folders):
     found = json.loads((out / "evaluation.json").read_text())
     assert found["pairs"]["a/s"] | mark == found["pairs"]["a/s"]  # What was there was not redone.
     # Told before the model, which would not load, is read.
-    other = EvaluateConfig(**options | {"size": 96, "checkpoint": ("nowhere",)})
+    (folders / "config.json").write_text("{}")
+    other = EvaluateConfig(**options | {"size": 96, "checkpoint": (str(folders),)})
     with pytest.raises(UserError, match="an evaluation with other options"):
         list(evaluate(other))
     list(evaluate(EvaluateConfig(**options | {"size": 96, "overwrite": True, "pairs": 1})))
