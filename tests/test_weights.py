@@ -479,3 +479,16 @@ def test_several_writers_of_one_file_do_not_meet(tmp_path):
         list(pool.map(write, [b"a", b"b", b"c", b"d"] * 5))
     content = path.read_bytes()
     assert content == content[:1] * 20_000 and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    """Of a full disk the system names no file; of a folder that is gone, the temporary one."""
+
+    def onto_a_full_disk(file):
+        raise OSError(28, "No space left on device")
+
+    for name, content, kind in [("a", onto_a_full_disk, OSError), ("b/c", b"", FileNotFoundError)]:
+        with pytest.raises(kind) as caught:
+            weights.write_atomically(tmp_path / name, content)
+        assert caught.value.filename == str(tmp_path / name)
+    assert os.listdir(tmp_path) == []

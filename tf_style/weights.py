@@ -253,6 +253,9 @@ def write_atomically(path: str | Path, content: bytes | Callable) -> None:
         path: The file.
         content: All of it, or what writes it into an open file: a large one is never in memory
             as a whole.
+
+    Raises:
+        OSError: It cannot be written; `filename` is the file's.
     """
     path = Path(path)
     # Not of the process's number, which another thread has too, and the next container.
@@ -264,6 +267,9 @@ def write_atomically(path: str | Path, content: bytes | Callable) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
+    except OSError as error:
+        # Of a full disk the system names no file, of the others the temporary one.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
