@@ -287,7 +287,7 @@ def test_help_shows_the_values_of_a_preset(capsys):
     words = ["x.py", "--method=gatys", "--help"]
     assert stylize.main(words) == 0
     plain = capsys.readouterr().out
-    assert "--init  (default: empty)" in plain and "--preset  (default: paper)" in plain
+    assert "--init  (default: empty)" in plain and "--preset  (default: default)" in plain
     assert stylize.main([*words, "--preset=notebook"]) == 0
     shown = capsys.readouterr().out
     for line in ("--init  (default: content)", "--history  (default: 100)",
