@@ -481,7 +481,7 @@ def test_no_arguments(call, module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, lines = call(module.main)
     assert code == 2
-    needed = r"`content_path` is needed|--content-path: `images/inputs` does not exist"
+    needed = r"`content_path` is needed|--content-path is not given: `images/inputs` does not exist"
     assert re.search(needed, lines[-1])
 
 

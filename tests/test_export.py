@@ -129,6 +129,7 @@ def test_a_signal_leaves_nothing(tmp_path, capsys):
     ("changes", "message"),
     [
         ({"export_path": ""}, "`export_path` is needed"),
+        ({"export_path": __file__}, f"`{__file__}` is not a folder"),
         ({"warmup_sizes": (4096,)}, "`warmup_sizes` must be within `max_pixels`=4194304"),
         ({"precision": "auto"}, "must be one of float32, bfloat16"),
         ({"checkpoint": "nowhere"}, "There is no checkpoint folder 'nowhere'"),

@@ -580,7 +580,7 @@ def test_a_file_for_a_name_is_told_where_it_belongs(folders, tiny):
     file = str(folders / "style/s.png")
     with pytest.raises(UserError, match=rf"takes names .*: give a file by --style-path {file}\.$"):
         run(folders, tiny, style=(file,), style_path="images/styles")
-    with pytest.raises(UserError, match="--style-path: `images/styles` does not exist"):
+    with pytest.raises(UserError, match="--style-path is not given: `images/styles` does not"):
         run(folders, tiny, style=("wave",), style_path="images/styles")
 
 

@@ -25,7 +25,9 @@ def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
     try:
         return list_images(getattr(config, option), written_by(config))
     except UserError as error:
-        raise UserError(f"--{option.replace('_', '-')}: {error}") from error
+        default = getattr(config, option) == getattr(type(config), option)
+        flag = f"--{option.replace('_', '-')}{' is not given' if default else ''}"
+        raise UserError(f"{flag}: {error}") from error
 
 
 def written_by(config: Options) -> list[str]:

@@ -225,6 +225,8 @@ def check_export(config: ExportConfig) -> None:
     if suffix := SUFFIXES[config.export_format]:
         for file in (suffix, *BESIDE.get(config.export_format, ())):
             check_place(Path(config.export_path).with_suffix(file), config.overwrite)
+    else:
+        check_place(Path(config.export_path) / "version", overwrite=True)
 
 
 def _check_weights(source, network):
