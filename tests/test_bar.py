@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import signal
 import threading
 
 import pytest
@@ -11,7 +12,7 @@ from conftest import picture
 from rich.console import Console
 
 from tf_style import evaluate
-from tf_style.cli import stylize, train
+from tf_style.cli import app, stylize, train
 from tf_style.cli.bar import LINES, Bar, time_left
 from tf_style.writing import write_image
 
@@ -139,17 +140,37 @@ def terminal(monkeypatch, tmp_path):
                     return
 
         reader = threading.Thread(target=read)
-        with monkeypatch.context() as patch, open(child, "w") as stderr:
-            patch.setenv("COLUMNS", str(columns))
-            patch.setattr("sys.stderr", stderr)
-            reader.start()
-            code = main(["x.py", *map(str, words)])
+        kept = os.dup(2)
+        os.dup2(child, 2)
+        try:
+            with monkeypatch.context() as patch, open(child, "w") as stderr:
+                patch.setenv("COLUMNS", str(columns))
+                patch.setattr("sys.stderr", stderr)
+                reader.start()
+                code = main(["x.py", *map(str, words)])
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
         reader.join()
         os.close(parent)
         text = shown.decode()
         return code, re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text), on_screen(text)
 
     return terminal
+
+
+def test_what_ctrl_c_does_is_said_beside_the_bar(terminal):
+    def main(argv):
+        with app.Interrupt("this step") as interrupt, app.progress_bar() as bar:
+            bar.show("training", 3, 400, "steps", LOSSES)
+            os.kill(os.getpid(), signal.SIGINT)
+            for step in (4, 5):
+                bar.show("training", step, 400, "steps", LOSSES)
+                bar.refresh()
+            return 128 + interrupt.signal
+
+    code, _, remains = terminal(60, main)
+    assert code == 130 and "stopping after this step; once more stops at once" in remains
 
 
 def both(tmp_path):

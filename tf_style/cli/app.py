@@ -255,9 +255,11 @@ class Interrupt:
                 raise KeyboardInterrupt
             return
         self.signal = number
+        sentence = f"stopping after {self.step}; once more stops at once\n"
         # Not by `print`, which may be at work just now. The reader may have had the signal too.
         with contextlib.suppress(OSError):
-            os.write(2, f"stopping after {self.step}; once more stops at once\n".encode())
+            # A bar erases lines upwards from the cursor: it shall find empty ones.
+            os.write(2, (f"\n{sentence}\n\n" if os.isatty(2) else sentence).encode())
 
     def __call__(self) -> bool:
         """Whether a signal has come."""
