@@ -212,6 +212,22 @@ def test_train_then_stylize_in_one_process(call, folders, monkeypatch):
     assert "style_weight" in lines[-1]
 
 
+@pytest.mark.slow
+def test_what_a_training_ends_with_is_a_command_that_works(call, folders):
+    code, lines = call(
+        train.main, "--method=conditional", "--encoder=vgg16", "--contract=4,5,6", "--blocks=1",
+        "--expand=4,3", "--content-layers=relu2_1", "--style-layers=relu1_1", "--crop-size=32",
+        "--resize-size=36", "--style-size=40", "--batch-size=1", "--max-iter=1",
+        f"--content-path={folders / 'content'}", f"--style-path={folders / 'style'}",
+        f"--checkpoint={folders / 'table'}",
+    )  # fmt: skip
+    assert code == 0
+    told = lines[-1].partition("stylize.py ")[2].split()
+    where = f"--content-path={folders / 'content'}", f"--out-path={folders / 'out'}"
+    code, lines = call(stylize.main, *told, *where)
+    assert code == 0, lines
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [

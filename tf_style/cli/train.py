@@ -75,7 +75,9 @@ def run(config: TrainConfig | ConditionalConfig) -> int:
         # Another worker may have had the signal.
         stopped = interrupt() or record.step < config.max_iter
         if not stopped:
-            app.say(bar, f"done; try it by stylize.py --checkpoint {config.checkpoint}")
+            # Of a table's styles one has to be named, or all are taken.
+            which = " --all-styles" if config.method == "conditional" else ""
+            app.say(bar, f"done; try it by stylize.py --checkpoint {config.checkpoint}{which}")
     return 128 + (interrupt.signal or signal.SIGTERM) if stopped else app.OK
 
 
