@@ -2,6 +2,7 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ ROOT = Path(__file__).parent.parent
 # that tests start have a user's environment (see `environment`).
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+# Under nohup it is ignored, by the programs that tests start as well.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The smallest training of a decoder.
 TINY = {
