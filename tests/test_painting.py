@@ -98,8 +98,9 @@ def test_what_was_begun_is_not_begun_anew_unasked(options):
     paint(options, 3)
     with pytest.raises(UserError, match="was begun and not finished: --resume goes on"):
         paint(options)
-    fault = list(paint_folder(GatysConfig(**(options | {"resume": True, "style_weight": 5.0}))))[-1].fault
-    assert "was begun with another style_weight: 1000.0, now 5.0" in str(fault)
+    changed = options | {"resume": True, "style_weight": 5.0}
+    *_, record = paint_folder(GatysConfig(**changed))
+    assert "was begun with another style_weight: 1000.0, now 5.0" in str(record.fault)
     assert paint(options, overwrite=True)[-1].finished
     with pytest.raises(UserError, match="1 of 1 results exist already"):
         paint(options)
