@@ -157,7 +157,7 @@ class GatysConfig(Options):
     )  # fmt: skip
     unbounded: bool = option(
         False, "Move the pixels without bounds and clip the result, as published programs do; the "
-        "clipped picture has a multiple of the style loss.", group=OPTIMIZER,
+        "clipped picture may have a multiple of the style loss.", group=OPTIMIZER,
     )  # fmt: skip
     history: int = option(
         20, "Steps that L-BFGS remembers; each costs two pictures of memory.", low=1, high=200,
