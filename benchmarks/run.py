@@ -90,7 +90,7 @@ def turns_left(part: Part, runs: int, found: list[dict]) -> int:
 
 
 def seconds_left(parts: list[Part], runs: int, answers: Answers, passed: float) -> float:
-    """What is still to be measured will take about so long.
+    """Estimate the seconds that the rest of the measurements will take.
 
     A turn takes what the contender's last took; its first what its FLOPs take at the rate of all so
     far; what a part takes besides, such as its processes' start, is the mean of those begun.

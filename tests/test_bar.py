@@ -66,7 +66,7 @@ def test_time_left_is_counted_down_and_reckoned(monkeypatch):
     assert bar.line("steps") == "0/100 steps, 1m00s left"
     now += 500
     assert bar.line("steps") == "0/100 steps, 0s left"
-    # Of what was done before nothing is known; then 4 in 2 s.
+    # The time of the first 50 is unknown; the next 4 take 2 s.
     bar.show("judging", 50, 100, steady=True)
     assert bar.line("pictures") == "50/100 pictures"
     now += 2

@@ -275,7 +275,7 @@ def test_a_slow_contender_has_no_more_turns_than_it_needs():
 
 
 def test_the_time_left():
-    """Of what has had turns by its last; of the rest by its FLOPs at the rate so far."""
+    """A contender takes as long as its last turn, or its FLOPs at the rate so far."""
     flops = PART.flops(OURS, 8, 2)
     answers = {OURS: [{"seconds": 9}, {"seconds": 2}]}
     others = sum(PART.flops(c, *PART.work_of(c)) for c in (OTHER, THIRD))

@@ -72,7 +72,7 @@ def test_create_makes_folders_above(tmp_path):
 
 def test_create_takes_an_empty_folder(tmp_path):
     (tmp_path / "ckpt").mkdir()
-    # Of a new disk, of file managers, and the lock.
+    # A new disk has this folder, and a run its lock.
     (tmp_path / "ckpt/lost+found").mkdir()
     (tmp_path / "ckpt/.lock").write_text("process 1")
     inode = os.stat(tmp_path / "ckpt").st_ino

@@ -108,7 +108,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_done(use, server, tmp_path):
 )
 @pytest.mark.parametrize("style", [None, "--style=night"])
 def test_what_is_no_result_is_told_in_one_sentence(use, server, answer, told, style):
-    # Of the statistics, or of the photo.
+    # The answer to the request for statistics, or to that for the photo.
     server[1].extend([answer] if style or answer[1] != ONE else [None, answer])
     code, said, names = use(**{"style": style} if style else {})
     assert (code, names) == (1, []) and len(said.splitlines()) == 1

@@ -94,7 +94,7 @@ def test_it_goes_on_where_it_was_stopped(options, folders):
         list(evaluate(other))
     list(evaluate(EvaluateConfig(**options | {"size": 96, "overwrite": True, "pairs": 1})))
     assert len(judged(out)) == 3
-    # Of the same options nothing is left either.
+    # Results of the same options are removed as well.
     anew = EvaluateConfig(**options | {"size": 96, "overwrite": True, "pairs": 1})
     assert len(list(evaluate(anew, lambda: bool(judged(out))))) == 1
 

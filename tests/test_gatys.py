@@ -227,7 +227,7 @@ def test_bounded_pixels_give_the_better_picture():
         run(content, styles, replace(settings, unbounded=free))[-1] for free in (False, True)
     )
     assert bounded.loss < 0.5 * unbounded.loss
-    # Of what is outside [0, 1] nothing is left but for a level.
+    # The image is clipped; the position is not.
     assert unbounded.state["position"].max() > 1.1
     assert np.array_equal(unbounded.image.ravel(), unbounded.state["position"].clip(0, 1))
 
