@@ -4,8 +4,8 @@ import argparse
 
 import numpy as np
 
-from tf_style.images import read_image
-from tf_style.layout import fit_square
+from tf_style.images.reading import read_image
+from tf_style.images.resizing import fit_square
 
 
 def parser_of(name: str, doc: str) -> argparse.ArgumentParser:

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import parser_of, square
-from tf_style.config_export import SUFFIXES, ExportConfig
-from tf_style.export import export_model
-from tf_style.export_formats import FORMATS
-from tf_style.inference import load
+from tf_style.export.config import SUFFIXES, ExportConfig
+from tf_style.export.exporting import export_model
+from tf_style.export.formats import FORMATS
+from tf_style.inference.style_transfer import load
 
 
 def main() -> None:

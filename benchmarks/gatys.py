@@ -24,16 +24,16 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import parser_of
-from tf_style.bounds import BOUNDED
-from tf_style.config_gatys import GatysConfig
-from tf_style.encoder import MEAN_BGR, keras_name, layers_up_to
-from tf_style.gatys import encoder_for, gatys
-from tf_style.images import read_image
-from tf_style.layout import resize, scaled_size
-from tf_style.lbfgs import lbfgs
-from tf_style.objective import Objective
+from tf_style.gatys.bounds import BOUNDED
+from tf_style.gatys.config import GatysConfig
+from tf_style.gatys.lbfgs import lbfgs
+from tf_style.gatys.objective import Objective
+from tf_style.gatys.optimisation import encoder_for, gatys
+from tf_style.gatys.pyramid import plan
+from tf_style.images.reading import read_image
+from tf_style.images.resizing import resize, scaled_size
+from tf_style.nn.vgg import MEAN_BGR, keras_name, layers_up_to
 from tf_style.precision import compute_dtype
-from tf_style.scales import plan
 
 CONFIG = {
     "encoder": "vgg16",

@@ -13,12 +13,12 @@ import numpy as np
 
 from benchmarks import parser_of, square
 from tf_style import checkpoint
-from tf_style.config_conditional import PredictedConfig
-from tf_style.gatys import encoder_for
-from tf_style.inference import StyleTransfer, load
-from tf_style.listing import list_images
-from tf_style.objective import Objective
-from tf_style.options import from_dict
+from tf_style.config import from_dict
+from tf_style.gatys.objective import Objective
+from tf_style.gatys.optimisation import encoder_for
+from tf_style.images.listing import list_images
+from tf_style.inference.style_transfer import StyleTransfer, load
+from tf_style.training.config_conditional import PredictedConfig
 
 # Quantiles that are printed.
 QUANTILES = (0.1, 0.5, 0.9)

@@ -27,9 +27,9 @@ from benchmarks import square
 from benchmarks.networks import random_weights
 from tf_style import checkpoint
 from tf_style.errors import UserError
-from tf_style.images import read_image, read_pixels
-from tf_style.listing import list_images
-from tf_style.writing import to_uint8, write_image
+from tf_style.images.listing import list_images
+from tf_style.images.reading import read_image, read_pixels
+from tf_style.images.writing import to_uint8, write_image
 
 __all__ = ["Job", "Worker", "interleaved", "peak_memory", "reset_peak"]
 

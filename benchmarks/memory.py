@@ -18,7 +18,7 @@ SIDES = (256, 512, 768, 1024, 1536, 2048)
 
 def measure(side: int, precision: str) -> dict[str, float]:
     """Peak resident bytes before and after one picture of `side` px, in this process."""
-    from tf_style.inference import load
+    from tf_style.inference.style_transfer import load
 
     def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

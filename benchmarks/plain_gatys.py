@@ -18,13 +18,13 @@ import numpy as np
 
 from benchmarks import parser_of, square
 from benchmarks.gatys import by_scipy
-from tf_style.config_evaluate import EvaluateConfig
-from tf_style.config_gatys import GatysConfig
-from tf_style.evaluation import every_pair, summary
-from tf_style.gatys import encoder_for
-from tf_style.judge import Judge
-from tf_style.objective import Objective
-from tf_style.options import from_dict
+from tf_style.config import from_dict
+from tf_style.evaluation.config import EvaluateConfig
+from tf_style.evaluation.evaluation import every_pair, summary
+from tf_style.evaluation.judge import Judge
+from tf_style.gatys.config import GatysConfig
+from tf_style.gatys.objective import Objective
+from tf_style.gatys.optimisation import encoder_for
 
 STYLE = ("moments", "gram", "centred")
 

@@ -22,13 +22,13 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import parser_of
-from tf_style.config_gatys import GatysConfig
-from tf_style.gatys import encoder_for, gatys
+from tf_style.gatys.config import GatysConfig
+from tf_style.gatys.objective import Objective
+from tf_style.gatys.optimisation import encoder_for, gatys
+from tf_style.gatys.pyramid import bytes_of
+from tf_style.gatys.tiled_objective import TiledObjective
 from tf_style.memory import BASE_BYTES
-from tf_style.objective import Objective
 from tf_style.precision import compute_dtype
-from tf_style.scales import bytes_of
-from tf_style.tiled_objective import TiledObjective
 
 
 def pictures(side: int) -> np.ndarray:

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import parser_of, square
-from tf_style.config import StylizeConfig
-from tf_style.images import read_image
-from tf_style.writing import write_image
+from tf_style.images.reading import read_image
+from tf_style.images.writing import write_image
+from tf_style.option_groups import StylizeConfig
 
 
 def measure(options, photos: str) -> dict[str, float]:
     """Seconds of a folder's pictures but the first, and the peak of this process's memory."""
-    from tf_style.folder import stylize_folder
+    from tf_style.inference.folder import stylize_folder
 
     with tempfile.TemporaryDirectory() as out:
         records = list(stylize_folder(config(options, photos, out)))
@@ -93,7 +93,7 @@ def table(options) -> None:
 
 def error(options) -> None:
     """How far the thumbnail's statistics lead from the exact ones."""
-    from tf_style.folder import stylize_folder
+    from tf_style.inference.folder import stylize_folder
 
     side, images = max(options.sides), []
     with tempfile.TemporaryDirectory() as folder:

@@ -54,10 +54,20 @@ def scratch_files(folder):
     return found
 
 
+def collected(pieces, height, width):
+    """The picture of all pieces, which cover it once."""
+    image = np.full((height, width, 3), np.nan, "float32")
+    for box, piece in pieces:
+        assert np.isnan(image[box.slices]).all()
+        image[box.slices] = piece
+    return image
+
+
 def write_checkpoint(directory, layer="relu2_1", **model):
     """A checkpoint as train.py writes it, with a random decoder that gives middling greys."""
-    from tf_style import adain, checkpoint
-    from tf_style.encoder import build_encoder
+    from tf_style import checkpoint
+    from tf_style.nn import adain
+    from tf_style.nn.vgg import build_encoder
 
     _, factors, digest = build_encoder("vgg16", (layer,), "packaged")
     model = {
@@ -89,7 +99,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def stylize(tiny):
-    from tf_style.inference import load
+    from tf_style.inference.style_transfer import load
 
     return load(tiny, "float32")
 
@@ -97,7 +107,7 @@ def stylize(tiny):
 @pytest.fixture(scope="session")
 def shipped():
     """Gives a model that ships, in float32, which is loaded once; not to be changed."""
-    from tf_style.inference import load
+    from tf_style.inference.style_transfer import load
 
     return functools.cache(lambda name="adain": load(name, "float32"))
 
@@ -105,7 +115,8 @@ def shipped():
 @pytest.fixture(scope="session")
 def table(tmp_path_factory):
     """A checkpoint of four styles that differ; not to be written to."""
-    from tf_style import checkpoint, conditional
+    from tf_style import checkpoint
+    from tf_style.nn import conditional
 
     model = {"contract": [4, 5, 6], "blocks": 1, "expand": [4, 3], "grain": 0.0}
     model["styles"] = ["wave", "night", "scream", "lilies"]
@@ -121,8 +132,8 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="session")
 def plain():
     """A small network with styles from pictures and no normalisation in its contraction."""
-    from tf_style.conditional import PredictedStylizer
-    from tf_style.inference import StyleTransfer
+    from tf_style.inference.style_transfer import StyleTransfer
+    from tf_style.nn.conditional import PredictedStylizer
 
     stylizer = PredictedStylizer("vgg16", (4, 5, 6), 1, (4, 3), plain_contraction=True)
     rng = np.random.default_rng(3)
@@ -156,7 +167,7 @@ def damaged(tmp_path):
 @pytest.fixture
 def folders(tmp_path):
     """Two photos and two paintings in folders, and a place for the results."""
-    from tf_style.writing import write_image
+    from tf_style.images.writing import write_image
 
     files = {"content/a.png": (33, 47), "content/b.png": (40, 31),
              "style/s.png": (30, 44), "style/t.png": (37, 26)}  # fmt: skip

@@ -13,8 +13,8 @@ from conftest import picture
 from keras import ops
 
 from benchmarks import measure, networks, parts, run
-from tf_style import adain
-from tf_style.encoder import layer_names
+from tf_style.nn import adain
+from tf_style.nn.vgg import layer_names
 
 ROOT = Path(__file__).parent.parent
 
@@ -167,7 +167,7 @@ def test_a_picture_for_every_evaluation_and_none_worse():
 
 
 def test_a_job_s_files(job):
-    from tf_style.images import probe
+    from tf_style.images.reading import probe
 
     assert len(job.photos) == 5 and job.warm_up_photo not in job.photos
     assert {(probe(path).height, probe(path).width) for path in job.photos} == {(32, 32)}
@@ -182,8 +182,8 @@ def test_a_job_s_files(job):
 @pytest.mark.slow
 def test_a_folder_in_turns(job):
     from benchmarks import ours
-    from tf_style.images import read_image
-    from tf_style.listing import list_images
+    from tf_style.images.listing import list_images
+    from tf_style.images.reading import read_image
 
     turns = ours.folder(job, "float32")
     assert next(turns) > 0

@@ -1,255 +1,126 @@
 import dataclasses
 import json
-import math
+from pathlib import Path
 
 import pytest
 
-from tf_style.config import StylizeConfig, TrainConfig
-from tf_style.config_conditional import ConditionalConfig, PredictedConfig
-from tf_style.config_export import ExportConfig
-from tf_style.config_gatys import PRESETS, STYLE_LOSS_NAMES, GatysConfig
+from tf_style.config import Options, from_dict, mixture, names_among, option, same, weighted
 from tf_style.errors import UserError
-from tf_style.options import by_group, from_dict, weighted
-
-CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig,
-           ExportConfig]  # fmt: skip
-FIELDS = [
-    pytest.param(config, field, id=f"{config.__name__}.{field.name}")
-    for config in CONFIGS
-    for field in dataclasses.fields(config)
-]
-
-# train.lua of https://github.com/xunhuang1995/AdaIN-style; Adam's decay rule is torch/optim's.
-PAPER = {
-    "encoder": "vgg19",
-    "padding": "reflect",
-    "pooling": "max",
-    "content_layer": "relu4_1",  # -contentLayers
-    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),  # -styleLayers
-    "content_weight": 1.0,  # -contentWeight
-    "style_weight": 1e-2,  # -styleWeight
-    "style_reduction": "sum",  # sums over channels
-    "tv_weight": 0.0,  # -tvWeight
-    "learning_rate": 1e-4,  # -learningRate
-    "lr_decay": 5e-5,  # -learningRateDecay
-    "lr_schedule": "inverse",  # adam.lua: lr / (1 + t * decay)
-    "batch_size": 8,  # -batchSize
-    "max_iter": 160_000,  # -maxIter
-    "resize_size": 512,  # -finalSize's square is cut out of a picture of this shorter side
-    "crop_size": 256,  # -finalSize
-    # What is not in the paper is off.
-    "identity_weight": 0.0,
-    "warmup_iter": 0,
-    "max_images": 0,
-    "precision": "float32",
-}
+from tf_style.evaluation.config import EvaluateConfig
+from tf_style.option_groups import StylizeConfig, TrainConfig
 
 
-def test_training_defaults_are_the_papers():
-    config = TrainConfig()
-    assert {name: getattr(config, name) for name in PAPER} == PAPER
+@dataclasses.dataclass(frozen=True)
+class Paint(Options):
+    presets = {"thick": {"brush": 9}}
+
+    brush: int = option(3, "Width of the brush.", low=1, high=9, group="tools")
+    colour: str = option("red", "Of the paint.", choices=("red", "blue"), group="tools")
+    preset: str = option("", "Values to start from.")
 
 
-def test_stylize_defaults():
-    config = StylizeConfig()
-    # test.lua: -contentSize 512 is smaller, -styleSize 512 and -alpha 1 are the same.
-    assert (config.style_size, config.alpha, config.passes) == (512, 1.0, 1)
-    assert (config.content_size, config.preserve_color, config.style_weights) == (1024, "none", ())
-    assert not (config.overwrite or config.skip_existing or config.crop or config.concat)
+@dataclasses.dataclass(frozen=True)
+class Varnish(Options):
+    brush: int = same(Paint, "brush", default=5, group="finish")
+    colour: str = same(Paint, "colour")
 
 
-# Of https://doi.org/10.1109/CVPR.2016.265, sections 2 and 3.
-GATYS = {
-    "encoder": "vgg19",
-    "pooling": "avg",
-    "content_layers": ("relu4_2",),
-    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-    "style_loss": ("gram",),
-    "style_weight": 1000.0,  # alpha / beta = 1e-3
-    "init": "noise",
-    "padding": "zero",
-    "scales": 1,
-    "unbounded": True,
-    "content_weight": 1.0,
-    "tv_weight": 0.0,
-    "weights_for": "normalised",
-    "optimizer": "lbfgs",
-    "content_size": 512,
-    "style_scale": 1.0,  # "we always resized the image to the same size"
-}
+def test_the_same_option_of_another_config_but_for_what_is_changed():
+    brush, colour = dataclasses.fields(Varnish)
+    other_brush, other_colour, _ = dataclasses.fields(Paint)
+    assert (brush.default, brush.metadata) == (5, other_brush.metadata | {"group": "finish"})
+    assert (colour.default, colour.metadata) == ("red", other_colour.metadata)
+    assert (Varnish().brush, Paint().brush) == (5, 3)
+    with pytest.raises(UserError, match="`brush` must be between 1 and 9. Received: 10"):
+        Varnish(brush=10)
 
 
-def test_a_preset_of_the_papers_values():
-    config = from_dict(GatysConfig, {"preset": "paper"})
-    assert {name: getattr(config, name) for name in GATYS} == GATYS
-    # By name, so that another default changes none; but those that all presets have.
-    own = set(GATYS) - {"encoder", "content_size", "style_scale"}
-    assert own == set(PRESETS["paper"])
+def test_what_has_a_default_is_not_empty():
+    for config_class, name in ((TrainConfig, "checkpoint"), (StylizeConfig, "out_path")):
+        with pytest.raises(UserError, match=f"`{name}` must not be empty. Received: ''"):
+            config_class(**{name: ""})
+    with pytest.raises(
+        UserError, match=r"`checkpoint` must not be empty. Received: \('adain', ''\)"
+    ):
+        EvaluateConfig(checkpoint=("adain", ""))
 
 
-def test_published_ways_have_no_bounds():
-    assert not GatysConfig().unbounded
-    for preset in ("paper", "notebook", "jcjohnson"):
-        assert from_dict(GatysConfig, {"preset": preset}).unbounded
-
-
-@pytest.mark.parametrize("config, field", FIELDS)
-def test_every_field_says_what_it_is(config, field):
-    about = field.metadata
-    assert len(about["help"]) > 10 and about["help"].endswith(".")
-    assert about["group"]
-    assert field.default is not dataclasses.MISSING
-    if about["choices"]:
-        assert field.default in about["choices"]
-    number = field.type in (int, float) or field.type in (tuple[float, ...], tuple[int, ...])
-    assert (about["low"] is not None) == number
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_fields_of_a_group_stand_together(config):
-    groups = [field.metadata["group"] for field in by_group(config)]
-    assert len([a for a, b in zip(groups, groups[1:] + [""], strict=True) if a != b]) == len(
-        set(groups)
-    )
+def test_a_preset_is_the_default_of_what_is_not_given():
+    assert from_dict(Paint, {"preset": "thick"}).brush == 9
+    assert from_dict(Paint, {"preset": "thick", "brush": 2}).brush == 2
+    assert from_dict(Paint, {"preset": "thin"}).brush == 3
 
 
 @pytest.mark.parametrize(
-    "config, field",
-    [param for param in FIELDS if param.values[1].metadata["low"] is not None],
-)
-def test_bounds_of_every_number(config, field):
-    about, several = field.metadata, isinstance(field.default, tuple)
-    both = {"resize_size": 10**6} if field.name == "crop_size" else {}
-
-    def make(value):
-        least = max(1, about["low"])
-        values = (least, *field.default[1:-1], value) if several else value
-        return config(**both | {field.name: values})
-
-    if field.name != "resize_size":  # Not below crop_size.
-        make(about["low"])
-    outside = [about["low"] - 1, math.nan, -math.inf]
-    bounds = f"{about['low']} or more"
-    if about["high"] is not None:
-        make(about["high"])
-        outside += [about["high"] + 1, math.inf]
-        bounds = f"between {about['low']} and {about['high']}"
-    for value in outside:
-        with pytest.raises(UserError, match=f"`{field.name}` must be {bounds}. Received: {value}"):
-            make(value)
-
-
-@pytest.mark.parametrize("name", ["style_weight", "learning_rate", "max_iter"])
-def test_infinity(name):
-    with pytest.raises(UserError, match=f"`{name}` must be finite. Received: inf"):
-        TrainConfig(**{name: math.inf})
-
-
-@pytest.mark.parametrize(
-    "config, field",
-    [param for param in FIELDS if param.values[1].metadata["choices"]],
-)
-def test_choices(config, field):
-    for choice in field.metadata["choices"]:
-        assert getattr(config(**{field.name: choice}), field.name) == choice
-    known = ", ".join(field.metadata["choices"])
-    with pytest.raises(UserError, match=f"`{field.name}` must be one of {known}. Received: 'x'"):
-        config(**{field.name: "x"})
-
-
-@pytest.mark.parametrize(
-    "config, values, message",
+    "items, expected",
     [
-        (TrainConfig, {"crop_size": 600}, "`crop_size` must be at most `resize_size`. Received: "
-         "crop_size=600, resize_size=512"),
-        (TrainConfig, {"val_content_path": "a"}, "`val_content_path` and `val_style_path` are "
-         "given together"),
-        (TrainConfig, {"val_style_path": "a"}, "are given together"),
-        (StylizeConfig, {"overwrite": True, "skip_existing": True}, "exclude each other"),
-        (StylizeConfig, {"style_weights": (0, 0)}, r"are all zero. Received: \(0, 0\)"),
-        (GatysConfig, {"overwrite": True, "skip_existing": True}, "`overwrite` excludes"),
-        (GatysConfig, {"overwrite": True, "resume": True}, "`overwrite` excludes"),
-        (GatysConfig, {"style_weights": (0, 0)}, r"are all zero. Received: \(0, 0\)"),
-        (GatysConfig, {"style_loss": ("gram", "cosine:2")}, "`style_loss` must be one of gram, "
-         "polynomial, linear, moments, gaussian. Received: 'cosine'"),
-        (GatysConfig, {"style_loss": ()}, "`style_loss` needs a weight above 0. Received: none"),
-        (GatysConfig, {"content_layers": ("relu1_1:x",)}, "`content_layers` takes name:weight, 0 "
-         "or more. Received: 'relu1_1:x'"),
-        (GatysConfig, {"style_layers": ("relu1_1", "relu1_1:2")}, "`style_layers` names one twice."
-         " Received: relu1_1,relu1_1:2"),
-        (GatysConfig, {"content_weight": 0, "style_weight": 0}, "are both zero"),
-        (GatysConfig, {"content_mask": ("a.png",)}, "go in pairs. Received: 1 and 0"),
-        (GatysConfig, {"content_mask": ("a",), "style_mask": ("b",), "style_weights": (1, 2)},
-         "`style_mask` is of one painting"),
-        (GatysConfig, {"animation": "a.webm"}, "ends in .gif or .mp4. Received: a.webm"),
-        (GatysConfig, {"animation": "a.gif", "save_every": 0}, "`save_every`, which is 0"),
+        (("a",), {"a": 1}),
+        (("a", "b"), {"a": 0.5, "b": 0.5}),
+        (("b:3", "a"), {"b": 0.75, "a": 0.25}),
+        (("a:1e-9", "b:3e-9"), {"a": 0.25, "b": 0.75}),
+        (("a:0", "b:2"), {"a": 0, "b": 1}),
+        (("a:",), {"a": 1}),
+    ],
+)
+def test_weighted(items, expected):
+    found = weighted(items)
+    assert found == pytest.approx(expected) and list(found) == list(expected)
+
+
+@pytest.mark.parametrize(
+    "items, message",
+    [
+        ((), "`what` needs a weight above 0. Received: none"),
+        (("a:0", "b:0"), "`what` needs a weight above 0. Received: a:0,b:0"),
+        (("a", "a"), "`what` names one twice. Received: a,a"),
+        *(((f"a:{bad}",), f"`what` takes name:weight, 0 or more. Received: 'a:{bad}'")
+          for bad in ("x", "-1", "nan", "inf", "1:2")),
     ],
 )  # fmt: skip
-def test_options_that_do_not_go_together(config, values, message):
+def test_weighted_says_what_is_wrong(items, message):
     with pytest.raises(UserError, match=message):
-        config(**values)
+        weighted(items, "what")
 
 
-@pytest.mark.parametrize("animation", ["a.gif", "a b/C.MP4"])
-def test_gatys_options_that_go_together(animation):
-    config = GatysConfig(animation=animation, style_mask=("a",), content_mask=("b",), resume=True,
-                         skip_existing=True, content_weight=0)  # fmt: skip
-    assert config.animation == animation
-
-
-def test_names_of_the_style_losses_are_the_losses():
-    from tf_style.losses import STYLE_LOSSES
-
-    assert set(STYLE_LOSS_NAMES) == set(STYLE_LOSSES)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_sets_what_is_not_given(preset):
-    values, default = PRESETS[preset], GatysConfig()
-    config = from_dict(GatysConfig, {"preset": preset, "seed": 3})
-    for field in dataclasses.fields(GatysConfig):
-        given = {"preset": preset, "seed": 3} | values
-        assert getattr(config, field.name) == given.get(field.name, getattr(default, field.name))
-    for name in values:
-        other = {"weights_for": "normalised", "pooling": "avg", "padding": "reflect",
-                 "init": "style", "style_layers": ("relu1_1",), "content_layers": ("relu3_2",),
-                 "style_loss": ("moments",), "optimizer": "adam"}.get(name, 2)  # fmt: skip
-        config = from_dict(GatysConfig, {"preset": preset, name: other})
-        assert getattr(config, name) == other
-
-
-def test_weights_of_the_notebook_are_a_thousand_by_channels_squared():
-    """Times the mean squared difference of Grams, which is 4 E_l."""
-    config = from_dict(GatysConfig, {"preset": "notebook"})
-    for layer, share in weighted(config.style_layers).items():
-        channels = 64 * 2 ** min(int(layer[4]) - 1, 3)
-        assert config.style_weight * share == pytest.approx(4 * 1e3 / channels**2)
-
-
-def test_an_unknown_preset():
-    with pytest.raises(
-        UserError, match="`preset` must be one of default, paper, notebook, jcjohnson. Rec"
-    ):
-        from_dict(GatysConfig, {"preset": "best"})
+KNOWN = ("10:30", "Night, rain", "Night", "Cafe\u0301", "caf\udce9x", "wave")
 
 
 @pytest.mark.parametrize(
-    "config",
+    "text, expected",
     [
-        TrainConfig(),
-        TrainConfig(style_layers=("relu1_1",), seed=7, content_path="a b", overwrite=True),
-        StylizeConfig(style_weights=(3.0, 0.5), alpha=0.25, concat=True),
-        GatysConfig(),
-        GatysConfig(style_layers=("relu1_1:0.5",), style_weights=(1.0, 2.0), init="a b.png"),
-        from_dict(GatysConfig, {"preset": "jcjohnson", "tv_weight": 0.0}),
+        ("wave", {"wave": 1}),
+        ("10:30", {"10:30": 1}),
+        ("10:30:3, wave", {"10:30": 0.75, "wave": 0.25}),
+        ("Night, rain", {"Night, rain": 1}),
+        ("Night,rain:1,Night:3", {"Night, rain": 0.25, "Night": 0.75}),
+        ("Night,wave", {"Night": 0.5, "wave": 0.5}),
+        ("Caf\u00e9", {"Cafe\u0301": 1}),
+        ("caf\u00e9x:2", {"caf\udce9x": 1}),
+        ("caf\udce9x", {"caf\udce9x": 1}),
+        ("waves:1,10", {"waves": 0.5, "10": 0.5}),  # Not there, for others to tell.
     ],
 )
-def test_round_trip_through_json(config):
-    text = json.dumps(dataclasses.asdict(config))
-    assert from_dict(type(config), json.loads(text)) == config
+def test_a_name_may_hold_what_separates_names(text, expected):
+    assert mixture(text.split(","), KNOWN) == expected
+    names = names_among([part for part in text.split(",") if ":" not in part], KNOWN)
+    assert set(names) <= {*expected, "rain"}
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_frozen(config):
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        config().seed = 3
+@pytest.mark.parametrize("text", ["wave:x", "wave:-1", "wave,wave", "wave:0", ""])
+def test_mixtures_are_checked_as_other_weights_are(text):
+    with pytest.raises(UserError, match="`style` (takes name:weight|names one twice|needs a weig)"):
+        mixture(text.split(","), KNOWN)
+
+
+def test_lists_and_paths_are_taken_and_can_be_written():
+    config = TrainConfig(style_layers=["relu1_1"], content_path=Path("a", "b"))
+    assert config.style_layers == ("relu1_1",) and config.content_path == str(Path("a", "b"))
+    assert StylizeConfig(style_weights=[3, 1]).style_weights == (3, 1)
+    with pytest.raises(UserError, match="`style_weights` must be 0 or more. Received: -1"):
+        StylizeConfig(style_weights=[3, -1])
+    assert json.loads(json.dumps(dataclasses.asdict(config)))["content_path"] == "a/b"
+
+
+def test_unknown_field():
+    with pytest.raises(UserError, match="Unknown option 'alhpa'; StylizeConfig has .*'alpha'"):
+        from_dict(StylizeConfig, {"alpha": 1, "alhpa": 1})

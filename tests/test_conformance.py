@@ -13,18 +13,17 @@ import numpy as np
 import pytest
 
 import tf_style
-from tf_style.adain import AdaINStylizer
-from tf_style.color import ColorTransfer
-from tf_style.conditional import (
+from tf_style.nn.adain import AdaINStylizer
+from tf_style.nn.color_transfer import ColorTransfer
+from tf_style.nn.conditional import (
     ConditionalStylizer,
     NeutralStyle,
     PredictedStylizer,
     StyleTable,
 )
-from tf_style.decoder import Decoder
-from tf_style.encoder import VGGEncoder, VGGPreprocessing
-from tf_style.grain import Grain
-from tf_style.layers import (
+from tf_style.nn.decoder import Decoder
+from tf_style.nn.grain import Grain
+from tf_style.nn.layers import (
     AdaIN,
     ChannelStatistics,
     ConditionalInstanceNorm,
@@ -33,9 +32,10 @@ from tf_style.layers import (
     ReflectionPadding2D,
     SquareResizing,
 )
-from tf_style.predictor import StylePredictor
-from tf_style.trainer import LearningRate
-from tf_style.transfer import TransferNetwork
+from tf_style.nn.predicted import StylePredictor
+from tf_style.nn.transfer_network import TransferNetwork
+from tf_style.nn.vgg import VGGEncoder, VGGPreprocessing
+from tf_style.training.trainer import LearningRate
 
 RNG = np.random.default_rng(29)
 

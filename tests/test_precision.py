@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tf_style import precision
-from tf_style.adain import AdaINStylizer
-from tf_style.conditional import ConditionalStylizer
 from tf_style.errors import UserError
+from tf_style.nn.adain import AdaINStylizer
+from tf_style.nn.conditional import ConditionalStylizer
 from tf_style.precision import compute_dtype
 
 CPU = "processor\t: 0\nflags\t\t: fpu sse2 avx2 {}\nprocessor\t: 1\nflags\t\t: fpu\n"

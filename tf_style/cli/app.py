@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 
 import tf_style
-from tf_style import flags
+from tf_style.cli import flags
 from tf_style.cli.streams import forgiving_streams
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 

@@ -16,7 +16,7 @@ memory.
 """
 
 from tf_style.cli import app
-from tf_style.config_export import ExportConfig
+from tf_style.export.config import ExportConfig
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,11 +25,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: ExportConfig) -> int:
-    from tf_style.wanted import check_export
+    from tf_style.inference.wanted import check_export
 
     check_export(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
-    from tf_style.export import export_model
+    from tf_style.export.exporting import export_model
 
     with app.progress_bar() as bar:
         bar.show("exporting", 0, None)

@@ -19,7 +19,7 @@ are not finite, 4 out of memory, 129, 130 or 143 stopped by a signal.
 """
 
 from tf_style.cli import app
-from tf_style.config_gatys import GatysConfig
+from tf_style.gatys.config import GatysConfig
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,11 +28,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: GatysConfig) -> int:
-    from tf_style.wanted import painted_of
+    from tf_style.inference.wanted import painted_of
 
     painted_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
-    from tf_style.painting import paint_folder
+    from tf_style.gatys.folder import paint_folder
 
     faults, written, total, said, text, told = {}, 0, 0, 0, "", -10
     with app.Interrupt("this step") as interrupt, app.progress_bar() as bar:

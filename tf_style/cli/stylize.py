@@ -20,7 +20,7 @@ written, 4 out of memory, 129, 130 or 143 stopped by a signal.
 import sys
 
 from tf_style.cli import app, export, gatys
-from tf_style.config import StylizeConfig
+from tf_style.option_groups import StylizeConfig
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,11 +35,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: StylizeConfig) -> int:
-    from tf_style.wanted import stylized_of
+    from tf_style.inference.wanted import stylized_of
 
     stylized_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
-    from tf_style.folder import stylize_folder
+    from tf_style.inference.folder import stylize_folder
 
     seconds, faults, written = [], {}, 0
     with app.Interrupt("this picture") as interrupt, app.progress_bar() as bar:

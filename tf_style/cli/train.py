@@ -28,8 +28,8 @@ import math
 import signal
 
 from tf_style.cli import app, conditional
-from tf_style.config import TrainConfig
-from tf_style.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.option_groups import TrainConfig
+from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,11 +46,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(config: TrainConfig | ConditionalConfig) -> int:
     """Train, showing how far it is."""
-    from tf_style.wanted import folders_of
+    from tf_style.inference.wanted import folders_of
 
     folders_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
-    from tf_style.training import train
+    from tf_style.training.loop import train
 
     with app.Interrupt("this step") as interrupt, app.progress_bar() as bar:
 

@@ -1,0 +1,179 @@
+"""Dataclass fields to command-line flags: names, types, defaults and help from one source.
+
+absl parses; `--content-path` and `--content_path` are the same flag, which absl alone would
+refuse (https://github.com/abseil/abseil-cpp/issues/961).
+"""
+
+import dataclasses
+import difflib
+import os
+import re
+import shutil
+import textwrap
+import typing
+import warnings
+
+from absl import flags
+
+from tf_style.config import by_group, from_dict
+from tf_style.errors import UserError
+
+__all__ = ["help_text", "parse"]
+
+
+def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> typing.Any:
+    """A config from a command line.
+
+    Args:
+        config_class: The dataclass whose fields are the flags.
+        argv: The program's name, then its arguments.
+        defaults: Values of flags that are not given; None for the config's own.
+
+    Raises:
+        UserError: An unknown flag, a value of the wrong type or out of range, or a stray word.
+
+    Example:
+        >>> from tf_style.option_groups import TrainConfig
+        >>> config = parse(TrainConfig, ["train.py", "--batch-size=4", "--style_layers=relu1_1"])
+        >>> config.batch_size, config.style_layers
+        (4, ('relu1_1',))
+    """
+    values, spellings = _define(config_class), _spellings(config_class)
+    try:
+        stray = values([argv[0], *(_as_absl_spells(word, spellings) for word in argv[1:])])[1:]
+    except flags.UnrecognizedFlagError as error:
+        near = _near(error.flagname.replace("-", "_"), list(spellings))
+        hint = f"; did you mean --{near.replace('_', '-')}? See" if near else "; see"
+        raise UserError(f"There is no flag --{error.flagname}{hint} --help.") from None
+    except flags.Error as error:
+        # absl names the flag and the value; of a boolean's fault it gives a tuple.
+        fault = re.sub(r"\('(.*)', .*\)$", r"\1", str(error).replace("\n", " ").rstrip("."))
+        raise UserError(f"{fault}; see --help.") from None
+    if stray:
+        raise UserError(f"Unexpected argument {stray[0]!r}: {_why_stray(stray[0])}; see --help.")
+    names = [field.name for field in dataclasses.fields(config_class)]
+    given = {name: values[name].value for name in names if values[name].present}
+    for name in given:
+        if values[name].present > 1:
+            flag, last = name.replace("_", "-"), _text(given[name])
+            warnings.warn(f"--{flag} is given twice or more; the last counts: {last}", stacklevel=2)
+    given = {name: _at_home(value) for name, value in given.items()}
+    return from_dict(config_class, (defaults or {}) | given)
+
+
+def help_text(config_class: type, doc: str | None, preset: str = "") -> str:
+    """What `--help` prints: the program's docstring, then every flag by its group.
+
+    Args:
+        config_class: The dataclass whose fields are the flags.
+        doc: What the program is for, with examples; None where Python has left docstrings out.
+        preset: Name of the preset whose values are shown as the defaults.
+    """
+    presets = config_class.presets
+    defaults = presets[preset] | {"preset": preset} if preset in presets else {}
+    width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 100))
+    lines, group = [(doc or "").strip()], None
+    for field in by_group(config_class):
+        about = field.metadata
+        if about["group"] != group:
+            group = about["group"]
+            lines += ["", f"{group.capitalize()}:"]
+        name = field.name.replace("_", "-")
+        if field.type is bool:
+            lines.append(f"  --{name}")
+        else:
+            default = defaults.get(field.name, field.default)
+            default = _text(default) or ("none" if default == () else "empty")
+            lines.append(f"  --{name}  (default: {default})")
+        choices = about["choices"]
+        known = f" One of: {', '.join(choices)}." if choices and len(choices) > 1 else ""
+        lines += textwrap.wrap(about["help"] + known, width - 8, initial_indent=" " * 8,
+                               subsequent_indent=" " * 8, break_on_hyphens=False)  # fmt: skip
+    lines += ["", "Other:", "  --version", "        Print the version."]
+    return "\n".join(lines) + "\n"
+
+
+def _define(config_class: type) -> flags.FlagValues:
+    values = flags.FlagValues()
+    define = {
+        str: flags.DEFINE_string,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        bool: flags.DEFINE_boolean,
+    }
+    for field in dataclasses.fields(config_class):
+        about = field.metadata
+        if typing.get_origin(field.type) is tuple:
+            item = typing.get_args(field.type)[0]
+            flags.DEFINE(
+                _TupleParser(item), field.name, field.default, about["help"], values,
+                serializer=flags.CsvListSerializer(","),
+            )  # fmt: skip
+        else:
+            define[field.type](field.name, field.default, about["help"], flag_values=values)
+    return values
+
+
+def _at_home(value):
+    """With a path for its ~, which in `--out-path=~/out` the shell leaves to the program."""
+    if isinstance(value, tuple):
+        return tuple(map(_at_home, value))
+    return os.path.expanduser(value) if isinstance(value, str) else value
+
+
+class _TupleParser(flags.ArgumentParser):
+    """Comma-separated values of one type."""
+
+    def __init__(self, item: type):
+        super().__init__()
+        self.item = item
+
+    def parse(self, argument):
+        if isinstance(argument, tuple):
+            return argument
+        try:
+            # As `--help` shows a default of no items.
+            parts = argument.split(",") if argument.strip() not in ("", "none") else []
+            return tuple(self.item(part.strip()) for part in parts)
+        except ValueError:
+            raise ValueError(f"{argument!r} is no comma-separated list of numbers") from None
+
+    def flag_type(self):
+        return f"comma-separated {self.item.__name__}s"
+
+
+def _spellings(config_class: type) -> dict[str, str]:
+    """Every flag that may stand on the command line, dashes as underscores, as absl spells it."""
+    fields = dataclasses.fields(config_class)
+    off = [field.name for field in fields if field.type is bool]
+    return (
+        {field.name: field.name for field in fields}
+        | {f"no{name}": f"no{name}" for name in off}
+        | {f"no_{name}": f"no{name}" for name in off}
+    )
+
+
+def _as_absl_spells(word: str, spellings: dict[str, str]) -> str:
+    """`--max-iter=3` as `--max_iter=3`; what is no flag may be a value and stays as it is."""
+    name, equals, value = word.partition("=")
+    flag = spellings.get(name.lstrip("-").replace("-", "_"))
+    return f"--{flag}{equals}{value}" if flag and name.startswith("-") else word
+
+
+def _near(name: str, known: list[str]) -> str:
+    """The flag that an unknown one may be meant for: one typed wrong, or one with a word of it."""
+    words = {word for word in name.split("_") if len(word) > 3}
+    akin = [flag for flag in known if words & {*flag.split("_")} or flag.startswith(f"{name}_")]
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+    return next(iter(close + akin + difflib.get_close_matches(name, known, 1)), "")
+
+
+def _why_stray(word: str) -> str:
+    """What is wrong with a word that is no flag: most often the shell has read a pattern."""
+    if os.path.lexists(word):
+        return "a flag takes one name; put a pattern in quotes, as in 'photos/*.jpg'"
+    return "every option is a --flag"
+
+
+def _text(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,1 @@
+"""How good stylizers are, measured on pairs of a photo and a painting."""

@@ -1,0 +1,1 @@
+"""Trained stylizers for TensorFlow Serving, and as files for other programs."""

@@ -1,0 +1,243 @@
+"""What a server runs: a stylizer with named inputs and outputs, checks and bytes, in one graph."""
+
+import re
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tf_style.config import readable
+from tf_style.export.graph_images import MIN_SIDE, SLACK, checked, decode_picture, encode_picture
+
+__all__ = ["ServedStylizer"]
+
+
+class ServedStylizer:
+    """A stylizer with its signatures, for batches of any size.
+
+    Of a model that takes pictures for styles:
+
+        serving_default        content, style, alpha             -> stylized
+        encode_style           style                             -> statistics
+        stylize_encoded        content, statistics, alpha        -> stylized
+        stylize_bytes          content_bytes, style_bytes, alpha -> stylized_bytes
+        encode_style_bytes     style_bytes                       -> statistics
+        stylize_encoded_bytes  content_bytes, statistics, alpha  -> stylized_bytes
+
+    Of a model with a table of styles nothing has an alpha, `style_weights` (numbers, one for each
+    style) stand for `style`, and `style_names` (`name`, or `name:weight,name:weight`) for
+    `style_bytes`; `encode_style_names` for `encode_style_bytes`.
+
+    Images are float32 in [0, 1], bytes a JPEG or PNG in, a JPEG out; the first axis of everything
+    is the batch. Pictures as bytes may differ in size: each runs alone, since padding would change
+    its statistics.
+
+    Args:
+        stylizer: A model with the parts `encode_style` and `transfer`.
+        max_bytes: Of a file.
+        max_pixels: Of a picture.
+        quality: Of the JPEGs.
+
+    Attributes:
+        module: What is saved with the signatures: the variables, and the styles' names as an asset.
+
+    Example:
+        >>> from tf_style.nn.conditional import ConditionalStylizer
+        >>> stylizer = ConditionalStylizer(("wave", "night"), (8, 8, 8), 1, (8, 8))
+        >>> stylize_bytes = ServedStylizer(stylizer).signatures()["stylize_bytes"]
+        >>> photo = tf.io.encode_png(tf.zeros((20, 30, 1), tf.uint8))
+        >>> mixture = tf.constant(["wave:0.6,night:0.4"])
+        >>> out = stylize_bytes(content_bytes=photo[None], style_names=mixture)
+        >>> tf.io.extract_jpeg_shape(out["stylized_bytes"][0]).numpy().tolist()
+        [20, 30, 3]
+    """
+
+    def __init__(
+        self,
+        stylizer: keras.Model,
+        max_bytes: int = 16 * 2**20,
+        max_pixels: int = 2048 * 2048,
+        quality: int = 95,
+    ):
+        encode_style, network = stylizer.encode_style, stylizer.transfer
+        self.styles = tuple(map(readable, getattr(stylizer, "styles", ())))
+        self.max_bytes, self.max_pixels, self.quality = max_bytes, max_pixels, quality
+        # No more than the variables: of a Keras model, and of functions that are attributes, a
+        # second copy of every graph would be stored.
+        self.module = tf.Module()
+        self.module.stored = [variable.value for variable in stylizer.variables]
+        if self.styles:
+            folder = tempfile.mkdtemp()
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            names = Path(folder, "styles.txt")
+            names.write_text("\n".join(self.styles) + "\n", encoding="utf-8")
+            self.module.names = tf.saved_model.Asset(str(names))
+
+        text, image = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None, None, 3))
+        self.specs = {
+            "content": image,
+            "content_bytes": text,
+            "style": image,
+            "style_bytes": text,
+            "style_weights": tf.TensorSpec((None, len(self.styles))),
+            "style_names": text,
+            "statistics": tf.TensorSpec(encode_style.output_shape),
+            "alpha": tf.TensorSpec((None,)),
+        }
+
+        # Functions of their own, so that all signatures share one copy of each network.
+        @tf.function(input_signature=[tf.TensorSpec(encode_style.input_shape)], autograph=False)
+        def encode(style):
+            return encode_style(style)
+
+        given = [self.specs[name] for name in ("content", "statistics", "alpha")]
+
+        @tf.function(input_signature=given, autograph=False)
+        def transfer(content, statistics, alpha):
+            if not self.styles and "alpha" not in network.input:
+                # The photo as its own style is what weakens another.
+                statistics = tf.cond(
+                    tf.reduce_all(alpha >= 1),
+                    lambda: statistics,
+                    lambda: _mix(encode(content), statistics, alpha),
+                )
+            inputs = {"content": content, "statistics": statistics, "alpha": alpha}
+            stylized = network({name: inputs[name] for name in network.input})
+            finite = tf.math.is_finite(stylized)
+            return checked(stylized, finite, "The network gave NaN or infinity, of:", content[0, 0])
+
+        self.encode, self.transfer = encode, transfer
+
+    def signatures(self) -> dict:
+        """Every signature by its name, a traced function with keyword arguments."""
+        plain, simple = (
+            ("style_weights", "style_names") if self.styles else ("style", "style_bytes")
+        )
+        return {
+            "serving_default": self._stylizing("content", plain),
+            "encode_style": self._encoding(plain),
+            "stylize_encoded": self._stylizing("content", "statistics"),
+            "stylize_bytes": self._stylizing("content_bytes", simple),
+            f"encode_{simple}": self._encoding(simple),
+            "stylize_encoded_bytes": self._stylizing("content_bytes", "statistics"),
+        }
+
+    def _trace(self, function, names):
+        specs = {
+            name: tf.TensorSpec(self.specs[name].shape, self.specs[name].dtype, name)
+            for name in names
+        }
+        return tf.function(function, autograph=False).get_concrete_function(**specs)
+
+    def _encoding(self, source):
+        def encode(**given):
+            return {"statistics": self._statistics(source, given[source])}
+
+        return self._trace(encode, (source,))
+
+    def _stylizing(self, source, style):
+        def stylize(**given):
+            content = given[source]
+            rows = tf.shape(content)[:1]
+            alpha = _alpha(given["alpha"]) if "alpha" in given else tf.ones(rows)
+            statistics = self._statistics(style, given[style])
+            counts = tf.stack([rows[0], tf.shape(statistics)[0], tf.shape(alpha)[0]])
+            alike = tf.equal(counts, rows)
+            sentence = f"`{source}`, `{style}` and alpha must be equally many:"
+            content = checked(content, alike, sentence, counts)
+            if source == "content":
+                return {
+                    "stylized": self.transfer(self._image(content, "content"), statistics, alpha)
+                }
+            return {"stylized_bytes": self._each(content, statistics, alpha)}
+
+        return self._trace(stylize, (source, style) if self.styles else (source, style, "alpha"))
+
+    def _each(self, content, statistics, alpha):
+        """Each picture alone, at its own size, one at a time: they share the memory."""
+
+        def stylize(row):
+            data, statistics, alpha = row
+            image = self._decode(data, "content_bytes")
+            stylized = self.transfer(image[None], statistics[None], alpha[None])[0]
+            return encode_picture(stylized, self.quality)
+
+        rows = (content, statistics, alpha)
+        return tf.map_fn(stylize, rows, fn_output_signature=tf.string, parallel_iterations=1)
+
+    def _statistics(self, source, style):
+        """Any source of a style to its statistics."""
+        if source == "style":
+            return self.encode(self._image(style, "style"))
+        if source == "style_weights":
+            return self.encode(_weights(style, "style_weights"))
+        spec = tf.TensorSpec(self.specs["statistics"].shape[1:])
+        if source == "style_bytes":
+            return tf.map_fn(
+                lambda data: self.encode(self._decode(data, "style_bytes")[None])[0],
+                style, fn_output_signature=spec, parallel_iterations=1,
+            )  # fmt: skip
+        if source == "style_names":
+            weights = tf.TensorSpec((len(self.styles),))
+            return self.encode(tf.map_fn(self._mixture, style, fn_output_signature=weights))
+        finite = tf.math.is_finite(style)
+        return checked(style, finite, "`statistics` must be finite; shape:", tf.shape(style))
+
+    def _decode(self, data, what):
+        return decode_picture(data, what, self.max_bytes, self.max_pixels)
+
+    def _image(self, image, what):
+        """Images as they came, if they are any."""
+        shape = tf.shape(image)
+        sides, pixels = shape[1:3], tf.reduce_prod(tf.cast(shape[1:3], tf.int64))
+        fits = (tf.reduce_min(sides) >= MIN_SIDE) & (pixels <= self.max_pixels)
+        sentence = f"`{what}` must be {MIN_SIDE} px or more a side and {self.max_pixels} pixels "
+        image = checked(image, fits, sentence + "at most; height and width:", sides)
+        # Written so that NaN fails too.
+        usable = (image >= -SLACK) & (image <= 1 + SLACK)
+        least, most = tf.reduce_min(image), tf.reduce_max(image)
+        sentence = f"`{what}` must be in [0, 1]. Least and greatest value:"
+        return checked(image, usable, sentence, tf.stack([least, most]))
+
+    def _mixture(self, text):
+        """`name:weight,name:weight` to a weight for each style."""
+        names = list(self.styles)
+        # One that holds what separates them is a number meanwhile; longer ones first.
+        for i in sorted(range(len(names)), key=lambda i: -len(names[i])):
+            if "," in names[i] or ":" in names[i]:
+                within = rf"(^|,)\s*{re.escape(names[i])}\s*(,|:|$)"
+                names[i] = f"\x1f{i}"
+                text = tf.strings.regex_replace(text, within, rf"\1{names[i]}\2")
+        parts = tf.strings.strip(tf.strings.split(text, ","))
+        given = tf.strings.regex_replace(parts, " *:[^:]*$", "")
+        numbers = tf.where(
+            tf.equal(given, parts), "1", tf.strings.regex_replace(parts, "^.*: *", "")
+        )
+        found = tf.equal(given[:, None], tf.constant(names)[None])
+        known = tf.reduce_any(found, axis=1)
+        sentence = f"`style_names` must be of {', '.join(self.styles)}, as name or name:weight. "
+        numbers = checked(numbers, known, sentence + "Received:", text)
+        weights = tf.strings.to_number(numbers)
+        return _weights(
+            tf.reduce_sum(tf.cast(found, tf.float32) * weights[:, None], 0), "style_names"
+        )
+
+
+def _weights(weights, what):
+    """Weights scaled to the sum of 1, if they are any."""
+    total = tf.reduce_sum(weights, axis=-1, keepdims=True)
+    usable = tf.reduce_all(weights >= 0) & tf.reduce_all((total > 0) & (total < float("inf")))
+    return checked(weights, usable, f"`{what}` must be 0 or more, not all 0:", weights) / total
+
+
+def _alpha(alpha):
+    usable = (alpha >= 0) & (alpha <= 1)
+    return checked(alpha, usable, "`alpha` must be between 0 and 1. Received:", alpha)
+
+
+def _mix(own, statistics, alpha):
+    alpha = tf.reshape(alpha, [-1] + [1] * (len(statistics.shape) - 1))
+    return own + alpha * (statistics - own)

@@ -1,0 +1,1 @@
+"""Gatys' method: the pixels themselves are optimised."""

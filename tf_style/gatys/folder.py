@@ -1,0 +1,343 @@
+"""A folder of pictures by Gatys' method: results, intermediate pictures, states to go on from.
+
+Beside `result.jpg` stands the folder `result.jpg.progress`: `config.json` with all that makes the
+result again, the intermediate pictures `00050.jpg`, `00100.jpg`, ..., and `state.npz` as long as it
+is unfinished, `final.npz` thereafter.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tf_style import machine
+from tf_style.config import weighted
+from tf_style.errors import NonFiniteError, UserError
+from tf_style.gatys.config import GatysConfig
+from tf_style.gatys.optimisation import Iterate, gatys
+from tf_style.gatys.pyramid import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
+from tf_style.images.animation import write_film
+from tf_style.images.outputs import check_sheet
+from tf_style.images.reading import probe, read_image
+from tf_style.images.resizing import concat, fit_longer, resize, resize_mask, scaled_size
+from tf_style.images.writing import check_output, write_image
+from tf_style.inference.wanted import (
+    CONFIG,
+    FINAL,
+    PROGRESS,
+    STATE,
+    check_unused,
+    frames_of,
+    painted_of,
+)
+from tf_style.locking import locked
+from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
+from tf_style.nn.statistics import match_color, preserve_luma
+from tf_style.nn.vgg import layers_up_to
+from tf_style.nn.vgg_weights import read_npz, write_atomically, write_npz
+
+__all__ = ["Painted", "paint_folder"]
+
+# Options that may change between a run and the one that goes on with it.
+FREE = {"max_evaluations", "max_memory", "max_pixels", "out_path", "quality", "save_every",
+        "animation", "resume", "overwrite", "skip_existing", "content_path", "style_path",
+        "concat"}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Painted:
+    """How far the work is: an iterate of one picture, a result, a fault or a note.
+
+    Args:
+        path: The result's file, or what a fault is about.
+        number: Of the picture, from 1.
+        total: Pictures in all.
+        iterate: Where the picture stands; None for notes and faults.
+        finished: Whether its file is written and final.
+        fault: What went wrong.
+        note: A sentence for the user.
+    """
+
+    path: Path | None
+    number: int
+    total: int
+    iterate: Iterate | None = None
+    finished: bool = False
+    fault: Exception | None = None
+    note: str = ""
+
+
+def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Painted]:
+    """Optimise every photo for every painting's style, into a folder.
+
+    Names, formats, sizes and memory are checked before any work. A picture that cannot be read is
+    named and left out, and so is a result that another process works on; the rest is done. Every
+    `save_every` evaluations, and when it is asked to stop, the picture so far and the state to go
+    on from are written.
+
+    Args:
+        config: All of it.
+        should_stop: Asked after every iteration.
+
+    Yields:
+        A record for each iterate, result, fault and note.
+
+    Raises:
+        UserError: Something the user can mend, before any work.
+    """
+    machine.choose_one(config.device)
+    used, total, todo = painted_of(config)
+    layers_up_to(config.encoder, [*weighted(config.content_layers), *weighted(config.style_layers)])
+    if skipped := total - len(todo):
+        yield Painted(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
+    unfit, estimate = _check_sizes(config, dict.fromkeys(content for content, _ in todo))
+    if estimate:
+        yield Painted(None, 0, total, note=estimate)
+
+    for number, ((content_path, label), out) in enumerate(todo.items(), skipped + 1):
+        at = content_path
+        try:
+            if at in unfit:
+                raise unfit[at]
+            content = fit_longer(_read(config, content_path), config.content_size)
+            columns = 2 if config.concat else 1  # And the paintings.
+            check_sheet(config, content_path, *content.shape[:2], columns=columns)
+            pictures = []
+            for at in used[label]:
+                pictures.append(_read_style(config, at, content))
+            at = out
+            with locked(out):
+                for iterate in _paint(config, content, pictures, out, should_stop):
+                    yield Painted(out, number, total, iterate, note=iterate.note)
+            if not iterate.last:
+                return
+        except (UserError, NonFiniteError) as error:
+            yield Painted(at, number, total, fault=error)
+        else:
+            yield Painted(out, number, total, iterate, finished=True)
+
+
+def _paint(config, content, styles, out, should_stop):
+    """One picture from its first iterate, or its stored state, to its result."""
+    content_masks = [_mask(config, path, content) for path in config.content_mask]
+    style_masks = [_mask(config, path, styles[0]) for path in config.style_mask]
+    matched = styles
+    if config.preserve_color == "match":
+        matched = [match_color(style, content) for style in styles]
+    about = _about(config, [content, *styles, *content_masks, *style_masks])
+    folder = Path(f"{out}{PROGRESS}")
+    state = _read_state(folder, about, config, content.shape[:2]) if config.resume else None
+    if state is None and not config.overwrite:
+        check_unused(folder)
+    about |= {"max_evaluations": config.max_evaluations}
+
+    def result(image):
+        image = resize(image, *content.shape[:2])
+        return preserve_luma(image, content) if config.preserve_color == "luma" else image
+
+    def keep(iterate, state):
+        """What is needed to go on, and the picture so far."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / CONFIG, json.dumps(about, indent=2).encode())
+        write_npz(folder / (FINAL if iterate.last else STATE), _flat(state))
+        if config.save_every:
+            frame = folder / f"{iterate.evaluations:05d}.jpg"
+            write_image(frame, result(iterate.image), quality=config.quality, overwrite=True)
+
+    def write(iterate, overwrite=True):
+        image = result(iterate.image)
+        image = concat([content, *styles, image]) if config.concat else image
+        write_image(out, image, quality=config.quality, overwrite=overwrite)
+
+    def claim(iterate):
+        """Take the name at the start, lest it be refused at the end; whether it was free."""
+        check_output(out, config.overwrite or config.resume)
+        if config.overwrite:
+            _remove(folder)
+        if config.save_every:
+            keep(iterate, iterate.state)
+        elif state is None:
+            keep(iterate, _slim(iterate.state))
+        if free := not os.path.lexists(out):
+            write(iterate, overwrite=False)
+        return free
+
+    claimed, kept = None, 0
+    try:
+        for iterate in gatys(
+            content, matched, config, shares=list(config.style_weights),
+            content_masks=content_masks, style_masks=style_masks, state=state,
+        ):  # fmt: skip
+            period = iterate.evaluations // config.save_every if config.save_every else 0
+            if claimed is None:
+                claimed, kept = claim(iterate), period
+            if iterate.last and config.save_every:
+                keep(iterate, _slim(iterate.state))
+            elif period != kept:
+                keep(iterate, iterate.state)
+            kept = period
+            if iterate.last:
+                write(iterate)
+                claimed = False  # Whatever comes, it is the result.
+                if config.animation:
+                    images = [read_image(frame) for frame in frames_of(folder)]
+                    replace = config.overwrite or config.resume
+                    write_film(config.animation, images, overwrite=replace)
+                (folder / STATE).unlink(missing_ok=True)
+                if not config.save_every:
+                    _remove(folder)
+            yield iterate
+            if should_stop() and not iterate.last:
+                keep(iterate, iterate.state)
+                write(iterate)
+                return
+    except (UserError, NonFiniteError):
+        if claimed:
+            out.unlink(missing_ok=True)  # It is no result.
+        raise
+
+
+def _remove(folder):
+    """Delete what a run has written beside its result, and nothing else."""
+    for file in (*frames_of(folder), *(folder / name for name in (FINAL, STATE, CONFIG))):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # There is something else in it, or it is not there.
+        folder.rmdir()
+
+
+def _slim(state):
+    """A state without the optimiser's, which begins anew from its position."""
+    used = int(state["used"]) + int(state["optimizer"].get("evaluations", 0))
+    return state | {"used": used, "finished": False, "optimizer": {}}
+
+
+def _flat(state):
+    """A state as arrays of the types that `read_npz` takes."""
+    named = state | {f"optimizer/{name}": x for name, x in state["optimizer"].items()}
+    del named["optimizer"]
+    # Histories are rows, which become one array when they are written, not before.
+    named = {k: x if isinstance(x, tuple) else np.asarray(x) for k, x in named.items()}
+    return {
+        k: x if isinstance(x, tuple) or x.dtype.kind == "f" else x.astype("int64")
+        for k, x in named.items()
+    }
+
+
+def _read_state(folder, about, config, size):
+    """The arrays of an unfinished picture, if there are any and they belong to these options."""
+    path = next((folder / x for x in (STATE, FINAL) if (folder / x).exists()), None)
+    if path is None:
+        return None
+    try:
+        stored = json.loads((folder / CONFIG).read_text())
+        stages = plan(*size, config.scales, config.max_evaluations)
+        stage = int(read_npz(path, {"stage": ()})["stage"])
+        height, width, _ = stages[min(max(stage, 0), len(stages) - 1)]
+        arrays = read_npz(path, *_shapes(config, height * width * 3, len(stages)))
+    except (UserError, OSError, ValueError) as error:
+        raise UserError(f"`{folder}` cannot be gone on from: {error} Use --overwrite.") from error
+    changed = [key for key in about if stored.get(key) != about[key]]
+    if changed:
+        raise UserError(
+            f"`{folder}` was begun with another {changed[0]}: "
+            f"{stored.get(changed[0])!r}, now {about[changed[0]]!r}; use --overwrite to begin anew."
+        )
+    optimizer = {k.removeprefix("optimizer/"): v for k, v in arrays.items() if "/" in k}
+    return {k: v for k, v in arrays.items() if "/" not in k} | {"optimizer": optimizer}
+
+
+def _shapes(config, n, stages):
+    """Shapes of a state of n numbers: of what is always there, and of what an optimizer adds."""
+    always = {"start": (n,), "position": (n,), "tiles": (stages,)}
+    always |= dict.fromkeys(("stage", "before", "used", "retried", "exact", "finished"), ())
+    adds = {"evaluations": ()}
+    if config.optimizer == "adam":
+        adds |= dict.fromkeys(("iterate", "m", "v", "sum"), (n,))
+    else:
+        adds |= {"scale": (2,), "iterations": (), "objective_value": ()}
+        adds |= dict.fromkeys(("position", "objective_gradient"), (n,))
+        adds |= {f"{name}_deltas": (config.history, n) for name in ("position", "gradient")}
+    return always, {f"optimizer/{name}": shape for name, shape in adds.items()}
+
+
+def _about(config, images):
+    """What a picture depends on: the options, and a digest of the pixels that go in."""
+    options = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes())
+    return json.loads(json.dumps(options)) | {"pictures": digest.hexdigest()}
+
+
+def _read(config, path):
+    return read_image(path, background=config.background, max_pixels=config.max_pixels)
+
+
+def _read_style(config, path, content):
+    image = _read(config, path)
+    if not config.style_size:
+        longer = max(MIN_SIDE, round(max(content.shape[:2]) * config.style_scale))
+        return fit_longer(image, longer, enlarge=True)
+    height, width = scaled_size(*image.shape[:2], shorter=config.style_size, enlarge=True)
+    # A thin one is enlarged to what no machine has.
+    in_tiles = tile_for(config, *content.shape[:2], allowed_memory(config.max_memory))
+    each = PICTURE_BYTES if in_tiles else BYTES_PER_PIXEL
+    check_memory(height, width, str(path), "style_size", each, config.max_memory)
+    return resize(image, height, width)
+
+
+def _mask(config, path, image):
+    """A mask at its picture's size: grey times opacity."""
+    mask = read_image(path, background="black", max_pixels=config.max_pixels).mean(axis=-1)
+    (height, width), (h, w) = image.shape[:2], mask.shape
+    if abs(h * width - w * height) > 0.02 * max(h * width, w * height):
+        warnings.warn(
+            f"The mask `{path}` of {w}x{h} is stretched to its picture's shape, {width}x{height}.",
+            stacklevel=2,
+        )
+    mask = resize_mask(mask, height, width)
+    if not mask.max() > 0.5:
+        raise UserError(f"The mask `{path}` has no white: its region is empty.")
+    return mask
+
+
+def _check_sizes(config, contents):
+    """From headers alone: why photos are left out that are too small or do not fit, and a sentence
+    on the largest of the others. Refuse to begin if there are no others.
+    """
+    unfit, costs = {}, {}
+    for path in contents:
+        try:
+            info = probe(path, config.max_pixels)
+        except UserError:
+            continue  # Named when its turn comes.
+        height, width = scaled_size(info.height, info.width, longer=config.content_size)
+        try:
+            costs[height * width] = _memory_of(config, height, width, str(path))
+        except UserError as fault:
+            unfit[path] = fault
+    if unfit and len(unfit) == len(contents):
+        raise next(iter(unfit.values()))
+    return unfit, costs[max(costs)] if costs else ""
+
+
+def _memory_of(config, height, width, path):
+    """A sentence on the memory that a photo takes; a UserError if it does not fit."""
+    limit = allowed_memory(config.max_memory)
+    tiles = {(h, w): tile_for(config, h, w, limit)
+             for h, w, _ in plan(height, width, config.scales, config.max_evaluations)}  # fmt: skip
+    costs = {size: bytes_of(config, *size, tile) for size, tile in tiles.items()}
+    # A coarse scale without tiles may take more than the finest with them.
+    most = max(each * h * w + fixed for (h, w), (each, fixed) in costs.items())
+    each, _ = costs[height, width]
+    return check_memory(
+        height, width, path, bytes_per_pixel=each, fixed_bytes=most - each * height * width,
+        max_memory=config.max_memory,
+        how=f" in tiles of {tile} px" if (tile := tiles[height, width]) else "",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Use of trained stylizers: one picture, folders of them, pictures of any size."""

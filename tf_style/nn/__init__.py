@@ -1,0 +1,1 @@
+"""The mathematics and the networks: statistics, losses, layers and Keras models."""

@@ -1,0 +1,1 @@
+"""Training of stylizers: data, steps, states, previews."""
