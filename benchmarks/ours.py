@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import Job
+from tf_style.files import write_npz
 from tf_style.images.reading import read_image
 from tf_style.images.writing import to_uint8, write_image
 from tf_style.inference.folder import stylize_folder
@@ -22,7 +23,6 @@ from tf_style.inference.style_transfer import load
 from tf_style.nn.adain import restyled, statistics_of
 from tf_style.nn.losses import content_loss, moments_loss
 from tf_style.nn.vgg import layer_names, style_of
-from tf_style.nn.vgg_weights import write_npz
 from tf_style.option_groups import StylizeConfig, TrainConfig
 from tf_style.training.adain import AdaINTrainer
 

@@ -34,7 +34,7 @@ from benchmarks import parser_of
 from benchmarks.measure import Job, Worker, interleaved
 from benchmarks.parts import PARTS, Contender, Part, Row, smaller
 from tf_style.cli.bar import time_left
-from tf_style.nn.vgg_weights import write_atomically
+from tf_style.files import write_atomically
 
 # A contender whose turns took so many seconds has no more of them.
 ENOUGH = 120

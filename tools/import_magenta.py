@@ -24,9 +24,9 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from tf_style.files import write_npz
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import center_crop, resize
-from tf_style.nn.vgg_weights import write_npz
 
 ROOT = Path(__file__).parent.parent
 PRETRAINED, GOLDEN = ROOT / "tf_style/pretrained", ROOT / "tests/golden"

@@ -13,7 +13,7 @@ import numpy as np
 
 from tf_style import checkpoint
 from tf_style.checkpoint import PRETRAINED
-from tf_style.nn import vgg_weights
+from tf_style.files import to_float16
 
 
 def main(directory: str, name: str) -> None:
@@ -26,7 +26,7 @@ def main(directory: str, name: str) -> None:
     folder = PRETRAINED / name
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(Path(directory) / "stylizer.npz", allow_pickle=False) as arrays:
-        halves = vgg_weights.to_float16(dict(arrays))
+        halves = to_float16(dict(arrays))
     checkpoint.write_stylizer(folder, halves)
     checkpoint.write_config(folder, config)
     print(f"{folder}: {(folder / 'stylizer.npz').stat().st_size:,} bytes")

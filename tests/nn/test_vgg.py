@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tf_style import files
 from tf_style.errors import UserError
 from tf_style.images.listing import list_images
 from tf_style.images.reading import read_image
@@ -253,7 +254,7 @@ def test_calibrate_brings_every_layer_to_mean_one(narrow, one_photo, tmp_path, p
     arrays = made_weights("vgg19")
     # A file's own factors are those of reflection and max pooling.
     ones = {"factors": np.ones(16, "float32")} if (padding, pooling) != ("reflect", "max") else {}
-    vgg_weights.write_npz(tmp_path / "a.npz", arrays | ones)
+    files.write_npz(tmp_path / "a.npz", arrays | ones)
     model, factors, _ = build_encoder(
         "vgg19", layer_names("vgg19"), tmp_path / "a.npz", padding=padding, pooling=pooling
     )
@@ -281,11 +282,11 @@ def counted(monkeypatch):
 
 def test_factors_are_measured_once_and_then_taken(narrow, one_photo, counted, tmp_path):
     arrays = made_weights("vgg19")
-    vgg_weights.write_npz(tmp_path / "raw.npz", arrays)
+    files.write_npz(tmp_path / "raw.npz", arrays)
     image = RNG.uniform(0, 1, (1, 24, 24, 3)).astype("float32")
     first, measured, digest = build_encoder("vgg19", ("relu2_1",), tmp_path / "raw.npz")
     assert counted == ["vgg19"] and list(measured) == layer_names("vgg19")
-    assert digest == vgg_weights.sha256(tmp_path / "raw.npz")
+    assert digest == files.sha256(tmp_path / "raw.npz")
     again, factors, _ = build_encoder(
         "vgg19", ("relu2_1",), tmp_path / "raw.npz", measured, expected_sha256=digest
     )
@@ -296,7 +297,7 @@ def test_factors_are_measured_once_and_then_taken(narrow, one_photo, counted, tm
 def test_factors_of_the_file_and_of_the_caller(narrow, one_photo, counted, tmp_path):
     arrays = made_weights("vgg16")
     halves = np.full(13, 0.5, "float32")
-    vgg_weights.write_npz(tmp_path / "a.npz", arrays | {"factors": halves})
+    files.write_npz(tmp_path / "a.npz", arrays | {"factors": halves})
     image = RNG.uniform(0, 1, (1, 16, 16, 3)).astype("float32")
     stored, factors, _ = build_encoder("vgg16", ("relu1_2",), tmp_path / "a.npz")
     assert factors == dict.fromkeys(layer_names("vgg16"), 0.5)
@@ -325,7 +326,7 @@ def test_expected_sha256():
 
 
 def test_wrong_weight_file(tmp_path):
-    vgg_weights.write_npz(tmp_path / "a.npz", {"block1_conv1/kernel": np.zeros((3, 3, 3, 64))})
+    files.write_npz(tmp_path / "a.npz", {"block1_conv1/kernel": np.zeros((3, 3, 3, 64))})
     with pytest.raises(UserError, match="lacks 'block1_conv1/bias'"):
         build_encoder("vgg16", ("relu1_1",), tmp_path / "a.npz")
 
@@ -381,7 +382,7 @@ def test_round_trip_by_keras(tmp_path):
 def test_vgg19s_weights_are_not_taken_for_vgg16s(tmp_path):
     """All that VGG16 asks for is in VGG19's file, in the same shapes."""
     arrays = {k: np.zeros(v, "float32") for k, v in vgg.weight_shapes("vgg19", "relu3_4").items()}
-    vgg_weights.write_npz(tmp_path / "vgg19.npz", arrays)
+    files.write_npz(tmp_path / "vgg19.npz", arrays)
     factors = dict.fromkeys(layer_names("vgg16"), 1.0)
     with pytest.raises(UserError, match="vgg19.npz holds 'block3_conv4', a layer that the network"):
         build_encoder("vgg16", ("relu3_3",), tmp_path / "vgg19.npz", factors)

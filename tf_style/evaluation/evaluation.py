@@ -26,6 +26,7 @@ from tf_style.checkpoint import directory_of
 from tf_style.errors import UserError
 from tf_style.evaluation.config import EvaluateConfig
 from tf_style.evaluation.judge import Judge
+from tf_style.files import sha256, write_atomically
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import gatys
 from tf_style.images.listing import list_images
@@ -38,7 +39,6 @@ from tf_style.inference.style_transfer import load
 from tf_style.inference.wanted import check_evaluation
 from tf_style.locking import locked_folder
 from tf_style.nn.statistics import match_color
-from tf_style.nn.vgg_weights import sha256, write_atomically
 
 __all__ = ["Judged", "Pair", "evaluate", "every_pair", "summary"]
 

@@ -16,10 +16,11 @@ from tf_style.errors import NonFiniteError, UserError
 from tf_style.export.config import ExportConfig
 from tf_style.export.formats import FORMATS, Format
 from tf_style.export.signatures import ServedStylizer
+from tf_style.files import rename
 from tf_style.images.quality import psnr
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import center_crop, fit_shorter
-from tf_style.images.writing import encode_image, give_name
+from tf_style.images.writing import encode_image
 from tf_style.inference.style_transfer import StyleTransfer, load
 from tf_style.inference.wanted import check_export
 
@@ -117,7 +118,7 @@ def _export_file(config, kind: Format):
         size = _size(aside)
         # A weight file before the one that refers to it.
         for file in sorted(aside.iterdir()):
-            give_name(file, path.with_suffix(file.suffix), overwrite=config.overwrite)
+            rename(file, path.with_suffix(file.suffix), overwrite=config.overwrite)
         return Exported(path, float(np.max(np.abs(found - expected))), size, 0)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from tf_style import machine
 from tf_style.config import weighted
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.files import read_npz, write_atomically, write_npz
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import Iterate, gatys
 from tf_style.gatys.pyramid import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
@@ -40,7 +41,6 @@ from tf_style.locking import locked
 from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
 from tf_style.nn.statistics import match_color, preserve_luma
 from tf_style.nn.vgg import layers_up_to
-from tf_style.nn.vgg_weights import read_npz, write_atomically, write_npz
 
 __all__ = ["Painted", "paint_folder"]
 

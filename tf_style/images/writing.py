@@ -3,16 +3,16 @@
 import io
 import math
 import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.files import exists_already, write_atomically
 from tf_style.images.resizing import as_image
 
-__all__ = ["OUT_FORMATS", "check_output", "check_place", "check_size", "encode_image", "give_name",
+__all__ = ["OUT_FORMATS", "check_output", "check_place", "check_size", "encode_image",
            "out_format", "to_uint8", "write_file", "write_image"]  # fmt: skip
 
 OUT_FORMATS = ("jpg", "png", "webp")
@@ -131,7 +131,7 @@ def check_place(path: str | os.PathLike, overwrite: bool = False) -> None:
     if os.path.isdir(path):
         raise UserError(f"`{path}` is a folder. Give the name of a file.")
     if not overwrite and os.path.lexists(path):
-        raise _exists(path)
+        raise exists_already(path)
     parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         reason = "not writable" if parent.is_dir() else "not a folder"
@@ -171,60 +171,22 @@ def write_image(
 
 
 def write_file(path: str | os.PathLike, data: bytes, *, overwrite: bool = False) -> None:
-    """What `write_image` does with the bytes of its file.
+    """Write the bytes of a picture or an animation, as `write_image` does.
 
     Args:
-        path: File name.
-        data: All of it.
-        overwrite: Whether an existing file is replaced.
+        path: The file. Missing folders are made.
+        data: All bytes of the file.
+        overwrite: Whether to replace an existing file.
 
     Raises:
-        UserError: If the file exists, or the system refuses the write.
+        UserError: The file exists, or the system refuses the write.
     """
     path = Path(path)
-    # Not from `tempfile`, whose files are closed to everyone else, nor from the name, which may
-    # be as long as names can be.
-    part = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(part, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            give_name(part, path, overwrite=overwrite)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(path, data, overwrite=overwrite)
     except OSError as error:
         raise UserError(f"`{path}` cannot be written: {error.strerror or error}.") from error
-
-
-def give_name(part: Path, path: Path, *, overwrite: bool = False) -> None:
-    """Rename a file, within one file system; by default no other is replaced.
-
-    Args:
-        part: What is there; afterwards it may still have this name too.
-        path: Its new name.
-        overwrite: Whether an existing file is replaced.
-
-    Raises:
-        UserError: If the file exists.
-    """
-    if overwrite:
-        os.replace(part, path)
-        return
-    try:
-        os.link(part, path)  # Fails if `path` exists, which a rename does not.
-    except FileExistsError:
-        raise _exists(path) from None
-    except OSError:  # A file system without hard links: the best it can do.
-        if os.path.lexists(path):
-            raise _exists(path) from None
-        os.replace(part, path)
-
-
-def _exists(path: Path) -> UserError:
-    return UserError(f"`{path}` exists already. Give another name, or set `overwrite`.")
 
 
 def out_format(path: str | os.PathLike) -> str:

@@ -1,35 +1,14 @@
-"""Where weights come from: a name or a path to checked float32 arrays.
-
-Nothing here unpickles, follows a link inside a file or allocates what a header claims before the
-claim is held against the expected shapes.
-"""
+"""Where weights come from: a name or a path to checked float32 arrays."""
 
 import contextlib
-import hashlib
-import io
 import os
 import sys
-import uuid
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from tf_style.errors import UserError
+from tf_style.files import Arrays, read_h5, read_npz, sha256
 
-__all__ = [
-    "PACKAGED",
-    "PACKAGED_SHA256",
-    "find_weights",
-    "read_h5",
-    "read_npz",
-    "read_weights",
-    "sha256",
-    "to_float16",
-    "write_atomically",
-    "write_npz",
-]
+__all__ = ["PACKAGED", "PACKAGED_SHA256", "find_weights", "read_weights"]
 
 PACKAGED = Path(__file__).parents[1] / "pretrained" / "vgg16.npz"
 # Printed by tools/extract_vgg16.py, which makes the file.
@@ -48,15 +27,6 @@ KERAS_FILES = {
     # Keras knows no digest of it.
     "mobilenet_v2": ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5", None),
 }
-
-Arrays = dict[str, np.ndarray]
-KEPT_TYPES = (np.float16, np.float32, np.int64)
-
-
-def sha256(path: str | Path) -> str:
-    """The file's SHA-256 as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_weights(
@@ -100,189 +70,6 @@ def read_weights(
     if _kind(path) == "h5":
         return read_h5(path, shapes, foreign), digest
     return read_npz(path, shapes, optional, foreign), digest
-
-
-def read_npz(
-    path: str | Path,
-    shapes: dict[str, tuple[int, ...]],
-    optional: dict[str, tuple[int, ...]] | None = None,
-    foreign: frozenset[str] = frozenset(),
-) -> Arrays:
-    """The named arrays of an `.npz`: float16 and float32 as float32, int64 as it is.
-
-    Each array's shape and type are read from its header and held against `shapes` first, so a
-    file cannot make the reader allocate more than the network needs. Other members are ignored.
-
-    Args:
-        path: The file.
-        shapes: Shape of every array that must be there.
-        optional: Shape of every array that may be there.
-        foreign: As in `read_weights`.
-
-    Raises:
-        UserError: Missing, truncated, mis-shaped or non-finite arrays.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info for info in archive.infolist()}
-            missing = [name for name in shapes if f"{name}.npy" not in members]
-            if missing:
-                raise UserError(
-                    _lacks(path, missing, [name.removesuffix(".npy") for name in members])
-                )
-            _refuse_foreign(path, {name.split("/")[0] for name in members}, foreign)
-            wanted = shapes | {k: v for k, v in (optional or {}).items() if f"{k}.npy" in members}
-            return {
-                name: _read_member(archive, members[f"{name}.npy"], path, name, shape)
-                for name, shape in wanted.items()
-            }
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:  # zipfile, its codecs and NumPy's parser raise a dozen types
-        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again.") from error
-
-
-def _read_member(archive, info, path, name, shape):
-    limit = int(np.prod(shape)) * 8 + 4096  # an .npy header is far below 4 KiB
-    if info.file_size > limit:
-        raise UserError(_misshaped(path, name, f"{info.file_size} bytes", f"{shape}, float32"))
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise UserError(f"{path}: {name!r} is not compressed as NumPy does.")
-    # The size may be a lie: with a limit no more than that is unpacked.
-    with archive.open(info) as member:
-        content = io.BytesIO(member.read(limit))
-    version = np.lib.format.read_magic(content)
-    read_header = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        raise UserError(f"{path}: array {name!r} has .npy version {version}, expected (1, 0).")
-    found, _, dtype = read_header(content)
-    if found != shape or dtype not in KEPT_TYPES:
-        raise UserError(_misshaped(path, name, f"{found}, {dtype}", f"{shape}, float32 or float16"))
-    content.seek(0)
-    return _finite(path, name, np.load(content, allow_pickle=False))
-
-
-def read_h5(
-    path: str | Path,
-    shapes: dict[str, tuple[int, ...]],
-    foreign: frozenset[str] = frozenset(),
-) -> Arrays:
-    """The named convolutions of a Keras weight file, as float32.
-
-    All of Keras' layouts are read: `block1_conv1/block1_conv1_W_1:0` of the files it downloads,
-    `model_weights/block1_conv1/...` of a whole model, and `layers/conv2d_1/vars/0` of
-    `save_weights`, where an attribute of `vars` tells the layer. Soft and external links are not
-    followed, virtual and external datasets refused: they could name any file of the machine.
-
-    Args:
-        path: The file.
-        shapes: As in `read_weights`; `<layer>/kernel` is 4-dimensional, `<layer>/bias` 1.
-        foreign: As in `read_weights`.
-
-    Raises:
-        UserError: Missing, truncated, mis-shaped or non-finite arrays.
-    """
-    import h5py  # Comes with Keras; late, because most runs need no HDF5.
-
-    datasets = {}
-
-    def collect(name, item):
-        if isinstance(item, h5py.Dataset):
-            if item.is_virtual or item.external:
-                raise UserError(f"{path}: {name!r} is kept in another file, which is refused.")
-            owners = {*name.split("/"), str(item.parent.attrs.get("name"))}
-            datasets[name] = item, owners
-
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(collect)
-            _refuse_foreign(path, {x for _, owners in datasets.values() for x in owners}, foreign)
-            arrays = {}
-            for name, shape in shapes.items():
-                layer = name.split("/")[0]
-                found = [
-                    data
-                    for data, owners in datasets.values()
-                    if layer in owners and data.ndim == len(shape)
-                ]
-                if not found:
-                    raise UserError(_lacks(path, [name], datasets))
-                data = found[0]
-                # A chunk is unpacked whole, so a larger one would pass the shape by.
-                too_large = data.chunks and np.prod(data.chunks) > data.size
-                if data.shape != shape or data.dtype.kind != "f" or too_large:
-                    chunks = f", in chunks of {data.chunks}" if data.chunks else ""
-                    found = f"{data.shape}, {data.dtype}{chunks}"
-                    raise UserError(_misshaped(path, name, found, f"{shape}, floating"))
-                arrays[name] = _finite(path, name, data[()])
-            return arrays
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:  # h5py raises half a dozen types
-        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again.") from error
-
-
-def write_npz(path: str | Path, arrays: Arrays) -> None:
-    """Write arrays to an uncompressed `.npz`, whole or not at all; the same arrays, the same bytes.
-
-    Args:
-        path: The file; an existing one is replaced in one step.
-        arrays: By name; `/` may stand in a name. Their types are kept.
-    """
-    write_atomically(path, lambda file: np.savez(file, **arrays))
-
-
-def to_float16(arrays: Arrays) -> Arrays:
-    """The arrays in half precision, for files that ship.
-
-    Raises:
-        UserError: A value is beyond float16's 65504.
-    """
-    with np.errstate(over="ignore"):
-        halves = {name: np.asarray(value).astype("float16") for name, value in arrays.items()}
-    for name, value in halves.items():
-        if not np.isfinite(value).all():
-            raise UserError(f"Array {name!r} has values that float16 cannot hold.")
-    return halves
-
-
-def write_atomically(path: str | Path, content: bytes | Callable) -> None:
-    """Write a file under a temporary name, flush it to the disk and rename it into place.
-
-    Args:
-        path: The file.
-        content: All of it, or what writes it into an open file: a large one is never in memory
-            as a whole.
-
-    Raises:
-        OSError: It cannot be written; `filename` is the file's.
-    """
-    path = Path(path)
-    # Not of the process's number, which another thread has too, and the next container.
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            content(file) if callable(content) else file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        # Of a full disk the system names no file, of the others the temporary one.
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder):
-    """Flush a folder's list of names to the disk, so that a rename survives a power cut."""
-    # Not every folder may be read, and not every file system can do it.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def find_weights(source: str | Path, network: str) -> Path:
@@ -360,32 +147,3 @@ def _kind(path: Path) -> str:
     else:
         fault = f"is neither HDF5 nor .npz (it begins with {head[:8]!r}); give an .h5 or .npz"
     raise UserError(f"{path} {fault}.")
-
-
-def _lacks(path, missing, found) -> str:
-    some = ", ".join(list(found)[:4]) or "nothing"
-    return (
-        f"{path} lacks {missing[0]!r} ({len(missing)} missing in all); it holds {some}, ...: "
-        "these are not the weights of this network."
-    )
-
-
-def _refuse_foreign(path, layers, foreign):
-    if found := sorted(layers & foreign):
-        raise UserError(
-            f"{path} holds {found[0]!r}, a layer that the network asked for has not: these are the "
-            "weights of another."
-        )
-
-
-def _misshaped(path, name, found, expected) -> str:
-    return f"{path}: {name!r} is {found}, expected {expected}: not the weights of this network."
-
-
-def _finite(path, name, value) -> np.ndarray:
-    if value.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            value = np.asarray(value, "float32")
-    if not np.isfinite(value).all():
-        raise UserError(f"{path}: {name!r} holds NaN or infinity.")
-    return value

@@ -17,10 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style.errors import UserError
+from tf_style.files import write_atomically
 from tf_style.images.listing import list_images
 from tf_style.images.reading import probe, read_image, verify
 from tf_style.images.writing import to_uint8
-from tf_style.nn.vgg_weights import write_atomically
 
 __all__ = ["Pictures", "changes", "crop_box", "pairs", "scan"]
 
