@@ -4,13 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import picture
 from keras import ops
 
 from tf_style.nn import layers
-from tf_style.nn.adain import AdaINStylizer
 from tf_style.nn.statistics import EPSILON, channel_moments
-from tf_style.nn.transfer_network import TransferNetwork
 
 RNG = np.random.default_rng(13)
 
@@ -203,37 +200,3 @@ def test_squares_are_those_of_tensorflows_resizing(size):
     picture = RNG.random((2, *size, 3)).astype("float32")
     expected = tf.image.resize(picture, (16, 16), antialias=True)
     np.testing.assert_allclose(layers.SquareResizing(16)(picture), expected, atol=2e-5)
-
-
-# -- receptive field -------------------------------------------------------------------------------
-
-
-def spoilt(network, image):
-    """Rows of the output that a window's left edge changes, half the picture being left out."""
-    whole, half = (
-        np.asarray(network(x))
-        for x in (image, np.ascontiguousarray(image[:, :, image.shape[2] // 2 :]))
-    )
-    whole = whole[:, :, whole.shape[2] // 2 :]
-    # Not 0: some processors round a convolution by the picture's size.
-    changed = (np.abs(whole - half) / np.abs(whole)).max(axis=(0, 1, 3)) > 1e-6
-    return int(changed.nonzero()[0].max()) + 1
-
-
-def test_receptive_radius_is_what_a_window_spoils():
-    # All positive and averaged, so that no change is lost on its way.
-    stylizer, rng = AdaINStylizer("vgg16", pooling="avg"), np.random.default_rng(0)
-    for part in (stylizer.encoder, stylizer.decoder):
-        part.set_weights([rng.uniform(0, 0.02, w.shape) for w in part.get_weights()])
-    encoder, decoder = stylizer.encoder, stylizer.decoder
-    bright = 1 + picture(64, 256)[None]
-    assert layers.receptive_radius(encoder.layers) == 4
-    assert spoilt(lambda x: encoder(x)["relu4_1"], bright) == 4
-    deep = rng.random((1, 4, 32, 512), "float32")
-    assert layers.receptive_radius(decoder.layers) == 26
-    assert spoilt(lambda x: decoder({"relu4_1": x}), deep) == 26
-
-
-def test_receptive_radius_of_a_network_with_strides():
-    # 4, (4 + 1) / 2, (3 + 1) / 2, 10 more, times 2 and 1, times 2 and 1, 4.
-    assert layers.receptive_radius(TransferNetwork().layers) == 55

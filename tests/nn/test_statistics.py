@@ -3,9 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_style.images.tiling import tile_grid
 from tf_style.nn import statistics
-from tf_style.nn.layers import ChannelStatistics
 
 RNG = np.random.default_rng(3)
 
@@ -337,35 +335,3 @@ def test_match_color_of_gray_pictures_is_finite(style, content):
     if content in ("flat", "black"):
         # The shrinkage is all the contrast that is left.
         np.testing.assert_allclose(colors(matched)[0], colors(pictures[content])[0], atol=0.02)
-
-
-# -- moments of parts ------------------------------------------------------------------------------
-
-
-def normal(mean, spread, shape=(1, 37, 53, 5)):
-    return np.float32(mean + spread * np.random.default_rng(1).normal(size=shape))
-
-
-@pytest.mark.parametrize("mean, spread", [(0, 1), (1000, 1), (0.5, 1e-4), (3, 0)])
-@pytest.mark.parametrize("tile", [7, 16, 100])
-def test_moments_of_tiles_are_those_of_the_whole(mean, spread, tile):
-    x = normal(mean, spread)
-    found = statistics.Moments()
-    for part in tile_grid(37, 53, tile):
-        found = found.merged(statistics.Moments.of(part.core.of(x)))
-    assert found.count == 37 * 53
-    exact = np.float64(x)
-    np.testing.assert_allclose(found.mean, exact.mean((0, 1, 2)), rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(found.squares / found.count, exact.var((0, 1, 2)), 1e-4, 1e-9)
-    # EPSILON inside the root, and the layout that the layers take.
-    merged = found.statistics()
-    assert merged.shape == (1, 2, 5) and merged.dtype == np.float32
-    np.testing.assert_allclose(merged, ChannelStatistics()(x), rtol=2e-5, atol=1e-6)
-
-
-def test_moments_in_any_order():
-    parts = [statistics.Moments.of(normal(k, k, (1, 3, k + 1, 2))) for k in range(5)]
-    one, other = statistics.Moments(), statistics.Moments()
-    for part, last in zip(parts, parts[::-1], strict=True):
-        one, other = one.merged(part), last.merged(other)
-    np.testing.assert_allclose(one.statistics(), other.statistics(), rtol=1e-6)

@@ -8,14 +8,12 @@ import tensorflow as tf
 from keras import ops
 
 from tf_style.images.reading import as_floats
-from tf_style.images.tiling import Box, rounded_up, tile_grid
+from tf_style.images.tiling import Box, Moments, reach, rounded_up, tile_grid
 from tf_style.inference.tile_buffer import Plane
 from tf_style.nn.adain import colors_of, restyled
 from tf_style.nn.base import keras_defaults
 from tf_style.nn.color_transfer import ColorTransfer, color_channels
 from tf_style.nn.grain import Grain
-from tf_style.nn.layers import receptive_radius
-from tf_style.nn.statistics import Moments
 from tf_style.nn.vgg import stride_of
 
 __all__ = ["TiledAdaIN"]
@@ -39,13 +37,13 @@ class TiledAdaIN:
         self.channels = encoder.output[self.layer].shape[-1]
         self.dtype = encoder.output[self.layer].dtype
         self.stride = stride = stride_of(self.layer)
-        self.encoder_halo = receptive_radius(encoder.layers) * stride
-        halos = [receptive_radius(stylizer.decoder.layers)]
+        self.encoder_halo = reach(encoder.layers) * stride
+        halos = [reach(stylizer.decoder.layers)]
         for name in skips:
             before = keras.Model(encoder.input, encoder.output[name]).layers
             join = stylizer.decoder.get_layer(name.replace("relu", "skip"))
             behind = stylizer.decoder.layers[stylizer.decoder.layers.index(join) :]
-            halos.append(receptive_radius(before) * stride_of(name) + receptive_radius(behind))
+            halos.append(reach(before) * stride_of(name) + reach(behind))
         shallow = skips and keras.Model(encoder.input, {x: encoder.output[x] for x in skips})
         # In features.
         self.decoder_halo = -(-max(halos) // stride)

@@ -10,11 +10,10 @@ from keras import ops
 
 from tf_style.export.graph_images import MIN_SIDE
 from tf_style.images.resizing import scaled_size
-from tf_style.images.tiling import Box, rounded_up, tile_grid
+from tf_style.images.tiling import Box, Moments, reach, rounded_up, tile_grid
 from tf_style.inference.tile_buffer import Plane, shrunk
 from tf_style.nn.grain import Grain
-from tf_style.nn.layers import receptive_radius
-from tf_style.nn.statistics import Moments, channel_moments
+from tf_style.nn.statistics import channel_moments
 from tf_style.nn.transfer_network import STRIDE
 
 __all__ = ["TiledNetwork"]
@@ -60,7 +59,7 @@ class TiledNetwork:
         self.exact = statistics == "exact"
         # Of one step, and of the step before it where that is computed again.
         step = 2 * max(step.kernel // 2 for step in self.network.table)
-        self.halo = step if self.exact else receptive_radius(self.network.layers)
+        self.halo = step if self.exact else reach(self.network.layers)
 
     def scratch_bytes(self, height: int, width: int) -> int:
         """The most that is kept of a picture at one time."""

@@ -1,7 +1,5 @@
 """The layers that Keras does not have: AdaIN, conditional instance norm, reflection padding."""
 
-from collections.abc import Iterable
-
 import keras
 import tensorflow as tf
 from keras import ops
@@ -16,7 +14,6 @@ __all__ = [
     "PadToMultiple",
     "ReflectionPadding2D",
     "SquareResizing",
-    "receptive_radius",
     "resizing_weights",
 ]
 
@@ -345,35 +342,3 @@ def _copied_in_training(inputs, lines):
 
 def _plus(sides, lines):
     return tuple(side and side + lines for side in sides)
-
-
-def receptive_radius(layers: Iterable[keras.layers.Layer]) -> int:
-    """Return the receptive-field radius of a stack of layers, in pixels of its output.
-
-    So many output rows at a window's edge depend on what lies beyond that edge:
-
-        convolution of kernel k, stride s   radius -> ceil((radius + (k - 1) / 2) / s)
-        pooling by s                        radius -> ceil(radius / s)
-        upsampling by s                     radius -> radius * s
-
-    The radius is 0 at the input. In a residual block the longer branch counts.
-
-    Args:
-        layers: Layers in order, such as `model.layers`. Windows begin at multiples of the network's
-            stride. Layers that look at one position alone, or at all positions, do not count.
-
-    Example:
-        >>> from tf_style.nn.decoder import Decoder
-        >>> from tf_style.nn.vgg import VGGEncoder
-        >>> receptive_radius(VGGEncoder("vgg16").layers), receptive_radius(Decoder("vgg16").layers)
-        (4, 26)
-    """
-    radius = 0
-    for layer in layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            radius = -(-(radius + layer.kernel_size[0] // 2) // layer.strides[0])
-        elif isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
-            radius = -(-radius // layer.pool_size[0])
-        elif isinstance(layer, keras.layers.UpSampling2D):
-            radius *= layer.size[0]
-    return radius

@@ -4,8 +4,6 @@ Pure functions of tensors in the layout (batch, height, width, channels). Statis
 in float32 whatever the compute type: squares of bfloat16 activations lose low contrasts.
 """
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 from keras import ops
@@ -14,7 +12,6 @@ import tf_style
 
 __all__ = [
     "EPSILON",
-    "Moments",
     "channel_moments",
     "checkerboard_energy",
     "covariance_matrix",
@@ -101,60 +98,6 @@ def _shares(weights: keras.KerasTensor) -> keras.KerasTensor:
     """Weights of positions that sum to one."""
     weights = ops.cast(weights, "float32")
     return weights / ops.sum(weights, axis=(1, 2), keepdims=True)
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean and squared deviations of every channel over some positions of an image.
-
-    Moments of parts merge into those of the whole, in float64 (Chan et al. 1979):
-
-        n       = n_a + n_b,  d = mean_b - mean_a
-        mean    = mean_a + d * n_b / n
-        squares = squares_a + squares_b + d**2 * n_a * n_b / n
-
-    Attributes:
-        count: Number of positions; 0 by default.
-        mean: `(channels,)`.
-        squares: `(channels,)`, sum{ (x - mean)**2 }.
-
-    Example:
-        >>> parts = [Moments.of(np.full((1, 2, 2, 1), value, "float32")) for value in (0, 2)]
-        >>> whole = parts[0].merged(parts[1])
-        >>> whole.count, whole.mean.item(), whole.squares.item()
-        (8, 1.0, 8.0)
-
-    Reference: http://i.stanford.edu/pub/cstr/reports/cs/tr/79/773/CS-TR-79-773.pdf
-    """
-
-    count: int = 0
-    mean: np.ndarray | float = 0.0
-    squares: np.ndarray | float = 0.0
-
-    @classmethod
-    def of(cls, features: keras.KerasTensor) -> "Moments":
-        """Return the moments of features `(1, height, width, channels)`."""
-        features = ops.cast(features, "float32")
-        _, height, width, _ = features.shape
-        mean = position_mean(features)
-        variance = position_mean(ops.square(features - mean[:, None, None]))
-        count, mean, variance = height * width, np.float64(mean[0]), np.float64(variance[0])
-        return cls(count, mean, count * variance)
-
-    def merged(self, other: "Moments") -> "Moments":
-        """Return the moments over the positions of both."""
-        count = self.count + other.count
-        step = other.mean - self.mean
-        return Moments(
-            count,
-            self.mean + step * (other.count / count),
-            self.squares + other.squares + step**2 * (self.count * other.count / count),
-        )
-
-    def statistics(self) -> np.ndarray:
-        """Return mean and standard deviation as `ChannelStatistics` does: `(1, 2, channels)`."""
-        std = np.sqrt(self.squares / self.count + EPSILON)
-        return np.float32([[self.mean, std]])
 
 
 def gram_matrix(
