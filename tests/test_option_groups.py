@@ -198,7 +198,7 @@ def test_gatys_options_that_go_together(animation):
 
 
 def test_names_of_the_style_losses_are_the_losses():
-    from tf_style.nn.losses import STYLE_LOSSES
+    from tf_style.nn.style_losses import STYLE_LOSSES
 
     assert set(STYLE_LOSS_NAMES) == set(STYLE_LOSSES)
 

@@ -8,9 +8,9 @@ import tf_style
 from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import gatys
+from tf_style.images.color import match_color, preserve_luma
 from tf_style.images.resizing import resize
 from tf_style.images.writing import write_image
-from tf_style.nn.statistics import match_color, preserve_luma
 
 PHOTO, STYLE, OTHER = picture(40, 48), picture(48, 48, 1), picture(48, 40, 2)
 OPTIONS = {

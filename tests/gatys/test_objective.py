@@ -7,9 +7,10 @@ from conftest import picture
 
 from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
-from tf_style.gatys.objective import LossWeights, Objective, layers_that_count, regions_at
-from tf_style.nn.losses import content_loss, gram_loss, style_loss
+from tf_style.gatys.objective import Objective, regions_at
+from tf_style.nn.losses import content_loss, gram_loss
 from tf_style.nn.statistics import gram_matrix, total_variation
+from tf_style.nn.style_losses import LossWeights, layers_that_count, style_loss
 from tf_style.nn.vgg import build_encoder
 
 PHOTO, STYLE, OTHER, IMAGE = (picture(32, 40, seed) for seed in range(4))

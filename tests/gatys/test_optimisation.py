@@ -11,11 +11,12 @@ from tf_style.config import from_dict, weighted
 from tf_style.errors import UserError
 from tf_style.gatys import pyramid
 from tf_style.gatys.config import STYLE_LOSS_NAMES, GatysConfig
-from tf_style.gatys.objective import LossWeights, Objective, loss_weights
+from tf_style.gatys.objective import Objective
 from tf_style.gatys.optimisation import encoder_for, gatys
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import resize
 from tf_style.images.writing import write_image
+from tf_style.nn.style_losses import LossWeights, loss_weights
 from tf_style.nn.vgg import build_encoder
 
 slow = pytest.mark.slow

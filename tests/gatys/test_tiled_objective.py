@@ -10,9 +10,11 @@ from conftest import picture
 
 from tf_style.errors import UserError
 from tf_style.gatys.lbfgs import lbfgs
-from tf_style.gatys.objective import LossWeights, Objective
+from tf_style.gatys.objective import Objective
 from tf_style.gatys.tiled_objective import TiledObjective
-from tf_style.images.tiling import reach, tile_grid
+from tf_style.images.tiling import tile_grid
+from tf_style.nn.receptive_field import receptive_radius
+from tf_style.nn.style_losses import LossWeights
 from tf_style.nn.vgg import VGGEncoder, build_encoder, stride_of
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1")
@@ -167,7 +169,7 @@ def test_the_graph_does_not_grow_with_the_tiles():
 def test_passes_of_the_encoder(side, encoder):
     """Three of every window against two of the whole: at most 2.5 times the work."""
     encoder, stride = VGGEncoder(encoder, ("relu5_1",)), stride_of("relu5_1")
-    tiles = tile_grid(side, side, 512, stride * reach(encoder.layers), stride)
+    tiles = tile_grid(side, side, 512, stride * receptive_radius(encoder.layers), stride)
     pixels = sum(tile.window.height * tile.window.width for tile in tiles)
     assert 3 * pixels <= 2.5 * 2 * side**2
 

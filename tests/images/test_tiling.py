@@ -2,14 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import picture
 
-from tf_style.images.tiling import Box, Moments, reach, tile_grid
-from tf_style.nn.adain import AdaINStylizer
-from tf_style.nn.layers import ChannelStatistics
-from tf_style.nn.transfer_network import TransferNetwork
-
-# -- geometry --------------------------------------------------------------------------------------
+from tf_style.images.tiling import Box, tile_grid
 
 GRIDS = [
     (h, w, tile, halo, multiple)
@@ -70,64 +64,3 @@ def test_boxes():
     assert box.grown(20, 60, 42) == Box(0, 4, 60, 42)
     x = np.random.default_rng(0).random((2, 60, 60, 3))
     assert (box.of(x) == x[:, 16:48, 24:40]).all()
-
-
-def spoilt(network, image):
-    """Rows of the output that a window's left edge changes, half the picture being left out."""
-    whole, half = (
-        np.asarray(network(x))
-        for x in (image, np.ascontiguousarray(image[:, :, image.shape[2] // 2 :]))
-    )
-    whole = whole[:, :, whole.shape[2] // 2 :]
-    # Not 0: some processors round a convolution by the picture's size.
-    changed = (np.abs(whole - half) / np.abs(whole)).max(axis=(0, 1, 3)) > 1e-6
-    return int(changed.nonzero()[0].max()) + 1
-
-
-def test_reach_is_what_a_window_spoils():
-    # All positive and averaged, so that no change is lost on its way.
-    stylizer, rng = AdaINStylizer("vgg16", pooling="avg"), np.random.default_rng(0)
-    for part in (stylizer.encoder, stylizer.decoder):
-        part.set_weights([rng.uniform(0, 0.02, w.shape) for w in part.get_weights()])
-    encoder, decoder = stylizer.encoder, stylizer.decoder
-    bright = 1 + picture(64, 256)[None]
-    assert spoilt(lambda x: encoder(x)["relu4_1"], bright) == reach(encoder.layers) == 4
-    features = rng.random((1, 4, 32, 512), "float32")
-    assert spoilt(lambda x: decoder({"relu4_1": x}), features) == reach(decoder.layers) == 26
-
-
-def test_reach_of_a_network_with_strides():
-    # 4, (4 + 1) / 2, (3 + 1) / 2, 10 more, times 2 and 1, times 2 and 1, 4.
-    assert reach(TransferNetwork().layers) == 55
-
-
-# -- statistics ------------------------------------------------------------------------------------
-
-
-def features(mean, spread, shape=(1, 37, 53, 5)):
-    return np.float32(mean + spread * np.random.default_rng(1).normal(size=shape))
-
-
-@pytest.mark.parametrize("mean, spread", [(0, 1), (1000, 1), (0.5, 1e-4), (3, 0)])
-@pytest.mark.parametrize("tile", [7, 16, 100])
-def test_moments_of_tiles_are_those_of_the_whole(mean, spread, tile):
-    x = features(mean, spread)
-    found = Moments()
-    for part in tile_grid(37, 53, tile):
-        found = found.merged(Moments.of(part.core.of(x)))
-    assert found.count == 37 * 53
-    exact = np.float64(x)
-    np.testing.assert_allclose(found.mean, exact.mean((0, 1, 2)), rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(found.squares / found.count, exact.var((0, 1, 2)), 1e-4, 1e-9)
-    # EPSILON inside the root, and the layout that the layers take.
-    statistics = found.statistics()
-    assert statistics.shape == (1, 2, 5) and statistics.dtype == np.float32
-    np.testing.assert_allclose(statistics, ChannelStatistics()(x), rtol=2e-5, atol=1e-6)
-
-
-def test_moments_in_any_order():
-    parts = [Moments.of(features(k, k, (1, 3, k + 1, 2))) for k in range(5)]
-    one, other = Moments(), Moments()
-    for part, last in zip(parts, parts[::-1], strict=True):
-        one, other = one.merged(part), last.merged(other)
-    np.testing.assert_allclose(one.statistics(), other.statistics(), rtol=1e-6)

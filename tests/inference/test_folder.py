@@ -14,13 +14,13 @@ from PIL import Image
 
 from tf_style import checkpoint, memory
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.images.color import LUMA, match_color
 from tf_style.images.reading import probe, read_image
 from tf_style.images.resizing import center_crop, concat, fit_longer, fit_shorter
 from tf_style.images.writing import write_image
 from tf_style.inference import folder, style_transfer
 from tf_style.inference.folder import stylize_folder
 from tf_style.inference.style_transfer import StyleTransfer, load
-from tf_style.nn.statistics import LUMA, match_color
 from tf_style.option_groups import StylizeConfig
 
 CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)

@@ -8,13 +8,13 @@ from conftest import ROOT, picture
 
 from tf_style import checkpoint
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.images.color import LUMA
 from tf_style.images.listing import list_images
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_longer, fit_shorter
 from tf_style.images.writing import write_image
 from tf_style.inference.style_transfer import StyleTransfer, load
 from tf_style.nn import adain, conditional
-from tf_style.nn.statistics import LUMA
 
 CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)
 CONV = "decoder/conv1_1/kernel"

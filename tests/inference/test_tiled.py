@@ -7,12 +7,12 @@ import pytest
 from conftest import picture, scratch_files
 
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.images.color import preserve_luma
 from tf_style.images.reading import as_floats
 from tf_style.images.writing import to_uint8
 from tf_style.inference.style_transfer import StyleTransfer, load
 from tf_style.inference.tiled import TiledTransfer
 from tf_style.nn.adain import AdaINStylizer
-from tf_style.nn.statistics import preserve_luma
 
 CONTENT, STYLE = to_uint8(picture(75, 90)), picture(40, 30, 1)
 

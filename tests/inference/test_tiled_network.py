@@ -9,7 +9,8 @@ from conftest import collected, picture, scratch_files
 
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_longer
-from tf_style.inference.style_transfer import StyleTransfer, load, tiled_network
+from tf_style.inference import tiled_network
+from tf_style.inference.style_transfer import StyleTransfer, load
 from tf_style.inference.tile_buffer import Plane
 from tf_style.inference.tiled_network import TiledNetwork
 from tf_style.nn.conditional import ConditionalStylizer

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_style.images.tiling import tile_grid
 from tf_style.nn import statistics
+from tf_style.nn.layers import ChannelStatistics
 
 RNG = np.random.default_rng(3)
 
@@ -49,6 +51,38 @@ def test_channel_moments_of_a_constant_channel_have_a_finite_gradient():
         _, std = statistics.channel_moments(x)
     np.testing.assert_allclose(std, np.sqrt(statistics.EPSILON), rtol=1e-6)
     assert np.array_equal(tape.gradient(std, x), np.zeros((1, 4, 4, 2)))
+
+
+# -- moments of parts ------------------------------------------------------------------------------
+
+
+def spread_features(mean, spread, shape=(1, 37, 53, 5)):
+    return np.float32(mean + spread * np.random.default_rng(1).normal(size=shape))
+
+
+@pytest.mark.parametrize("mean, spread", [(0, 1), (1000, 1), (0.5, 1e-4), (3, 0)])
+@pytest.mark.parametrize("tile", [7, 16, 100])
+def test_moments_of_tiles_are_those_of_the_whole(mean, spread, tile):
+    x = spread_features(mean, spread)
+    moments = statistics.Moments()
+    for part in tile_grid(37, 53, tile):
+        moments.add(part.core.of(x))
+    found, exact = moments.statistics(), np.float64(x)
+    # EPSILON inside the root, and the layout that the layers take.
+    assert found.shape == (1, 2, 5) and found.dtype == np.float32
+    np.testing.assert_allclose(found[0, 0], exact.mean((0, 1, 2)), rtol=1e-6, atol=1e-7)
+    variance = np.float64(found[0, 1]) ** 2 - statistics.EPSILON
+    np.testing.assert_allclose(variance, exact.var((0, 1, 2)), 1e-4, 1e-9)
+    np.testing.assert_allclose(found, ChannelStatistics()(x), rtol=2e-5, atol=1e-6)
+
+
+def test_moments_in_any_order():
+    parts = [spread_features(k, k, (1, 3, k + 1, 2)) for k in range(5)]
+    one, other = statistics.Moments(), statistics.Moments()
+    for part, last in zip(parts, parts[::-1], strict=True):
+        one.add(part)
+        other.add(last)
+    np.testing.assert_allclose(one.statistics(), other.statistics(), rtol=1e-6)
 
 
 # -- Gram matrix -----------------------------------------------------------------------------------
@@ -273,65 +307,3 @@ def test_checkerboard_energy_is_numpys_and_told_apart_in_a_batch():
     across = np.apply_along_axis(np.convolve, 2, x, d, "valid")
     expected = (down**2).mean((1, 2, 3)) + (across**2).mean((1, 2, 3))
     np.testing.assert_allclose(statistics.checkerboard_energy(x), expected, rtol=1e-5)
-
-
-# -- colour ----------------------------------------------------------------------------------------
-
-
-def picture(*shape, low=0.3, high=0.7):
-    return RNG.uniform(low, high, (*shape, 3)).astype("float32")
-
-
-def test_preserve_luma_takes_the_luma_and_keeps_the_chroma():
-    stylized, content = picture(6, 5), picture(6, 5)
-    before = stylized.copy(), content.copy()
-    result = statistics.preserve_luma(stylized, content)
-    assert result.dtype == np.float32
-    np.testing.assert_allclose(result @ statistics.LUMA, stylized @ statistics.LUMA, atol=1e-6)
-    np.testing.assert_allclose(np.diff(result), np.diff(content), atol=1e-6)
-    assert np.array_equal(stylized, before[0]) and np.array_equal(content, before[1])
-
-
-def test_preserve_luma_of_itself_and_at_the_limits():
-    content = picture(4, 4, low=0, high=1)
-    np.testing.assert_allclose(statistics.preserve_luma(content, content), content, atol=1e-6)
-    white = statistics.preserve_luma(np.ones((4, 4, 3), "float32"), content)
-    assert white.min() >= 0 and white.max() <= 1
-
-
-def colors(image):
-    pixels = np.asarray(image, "float64").reshape(-1, 3)
-    return pixels.mean(0), np.cov(pixels.T, bias=True)
-
-
-def test_match_color_gives_the_contents_mean_and_covariance():
-    mix = np.array([[0.5, 0.3, 0.1], [0.1, 0.6, 0.3], [0.0, 0.2, 0.5]])
-    style, content = picture(30, 20), 0.5 + 0.2 * (picture(25, 31) - 0.5) @ mix
-    matched = statistics.match_color(style, content, shrinkage=1e-9)
-    assert matched.shape == style.shape and matched.dtype == np.float32
-    assert 0 < matched.min() and matched.max() < 1  # nothing was clipped
-    for found, expected in zip(colors(matched), colors(content), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-    default = colors(statistics.match_color(style, content))
-    np.testing.assert_allclose(default[1], colors(content)[1], atol=1.1e-4)
-
-
-def test_match_color_with_itself_changes_nothing():
-    style = picture(8, 9)
-    np.testing.assert_allclose(statistics.match_color(style, style), style, atol=1e-5)
-
-
-@pytest.mark.parametrize("style", ["gray", "flat", "black", "color"])
-@pytest.mark.parametrize("content", ["gray", "flat", "black", "color"])
-def test_match_color_of_gray_pictures_is_finite(style, content):
-    pictures = {
-        "gray": np.repeat(picture(8, 8, low=0, high=1)[..., :1], 3, -1),
-        "flat": np.full((8, 8, 3), (0.2, 0.4, 0.6)),
-        "black": np.zeros((8, 8, 3)),
-        "color": picture(8, 8),
-    }
-    matched = statistics.match_color(pictures[style], pictures[content])
-    assert np.isfinite(matched).all() and matched.min() >= 0 and matched.max() <= 1
-    if content in ("flat", "black"):
-        # The shrinkage is all the contrast that is left.
-        np.testing.assert_allclose(colors(matched)[0], colors(pictures[content])[0], atol=0.02)

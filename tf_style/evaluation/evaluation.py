@@ -29,6 +29,7 @@ from tf_style.evaluation.judge import Judge
 from tf_style.files import sha256, write_atomically
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import gatys
+from tf_style.images.color import match_color
 from tf_style.images.listing import list_images
 from tf_style.images.outputs import check_apart, short_names
 from tf_style.images.quality import border_ratio, detail, nyquist_ratio, psnr
@@ -38,7 +39,6 @@ from tf_style.images.writing import write_image
 from tf_style.inference.style_transfer import load
 from tf_style.inference.wanted import check_evaluation
 from tf_style.locking import locked_folder
-from tf_style.nn.statistics import match_color
 
 __all__ = ["Judged", "Pair", "evaluate", "every_pair", "summary"]
 

@@ -2,15 +2,11 @@
 
 import tensorflow as tf
 
-__all__ = ["MIN_SIDE", "SLACK", "checked", "decode_picture", "encode_picture"]
+from tf_style.images.inputs import MIN_INPUT_SIDE
+
+__all__ = ["checked", "decode_picture", "encode_picture"]
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-
-# Under 16 px the encoder's relu4_1 has one line, which a reflection of one cannot extend.
-MIN_SIDE = 16
-
-# What a picture's values may leave [0, 1] by: what resizing elsewhere leaves.
-SLACK = 0.1
 
 
 def decode_picture(data: tf.Tensor, what: str, max_bytes: int, max_pixels: int) -> tf.Tensor:
@@ -49,9 +45,9 @@ def decode_picture(data: tf.Tensor, what: str, max_bytes: int, max_pixels: int) 
         is_jpeg, lambda: tf.io.extract_jpeg_shape(data, tf.int32)[:2], lambda: _png_shape(data)
     )
     pixels = tf.reduce_prod(tf.cast(height_width, tf.int64))
-    fits = (tf.reduce_min(height_width) >= MIN_SIDE) & (pixels <= max_pixels)
-    sentence = f"`{what}` must be {MIN_SIDE} px or more a side and {max_pixels} pixels at most; "
-    data = checked(data, fits, sentence + "height and width:", height_width)
+    fits = (tf.reduce_min(height_width) >= MIN_INPUT_SIDE) & (pixels <= max_pixels)
+    sentence = f"`{what}` must be {MIN_INPUT_SIDE} px or more a side and {max_pixels} pixels at "
+    data = checked(data, fits, sentence + "most; height and width:", height_width)
 
     def from_jpeg():
         # As Pillow decodes: TensorFlow's default is faster and coarser.

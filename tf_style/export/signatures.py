@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 
 from tf_style.config import readable
-from tf_style.export.graph_images import MIN_SIDE, SLACK, checked, decode_picture, encode_picture
+from tf_style.export.graph_images import checked, decode_picture, encode_picture
+from tf_style.images.inputs import MIN_INPUT_SIDE, RANGE_SLACK
 
 __all__ = ["ServedStylizer"]
 
@@ -193,11 +194,11 @@ class ServedStylizer:
         """Images as they came, if they are any."""
         shape = tf.shape(image)
         sides, pixels = shape[1:3], tf.reduce_prod(tf.cast(shape[1:3], tf.int64))
-        fits = (tf.reduce_min(sides) >= MIN_SIDE) & (pixels <= self.max_pixels)
-        sentence = f"`{what}` must be {MIN_SIDE} px or more a side and {self.max_pixels} pixels "
-        image = checked(image, fits, sentence + "at most; height and width:", sides)
+        fits = (tf.reduce_min(sides) >= MIN_INPUT_SIDE) & (pixels <= self.max_pixels)
+        sentence = f"`{what}` must be {MIN_INPUT_SIDE} px or more a side and {self.max_pixels} "
+        image = checked(image, fits, sentence + "pixels at most; height and width:", sides)
         # Written so that NaN fails too.
-        usable = (image >= -SLACK) & (image <= 1 + SLACK)
+        usable = (image >= -RANGE_SLACK) & (image <= 1 + RANGE_SLACK)
         least, most = tf.reduce_min(image), tf.reduce_max(image)
         sentence = f"`{what}` must be in [0, 1]. Least and greatest value:"
         return checked(image, usable, sentence, tf.stack([least, most]))

@@ -24,6 +24,7 @@ from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import Iterate, gatys
 from tf_style.gatys.pyramid import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
 from tf_style.images.animation import write_film
+from tf_style.images.color import match_color, preserve_luma
 from tf_style.images.outputs import check_sheet
 from tf_style.images.reading import probe, read_image
 from tf_style.images.resizing import concat, fit_longer, resize, resize_mask, scaled_size
@@ -39,7 +40,6 @@ from tf_style.inference.wanted import (
 )
 from tf_style.locking import locked
 from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
-from tf_style.nn.statistics import match_color, preserve_luma
 from tf_style.nn.vgg import layers_up_to
 
 __all__ = ["Painted", "paint_folder"]

@@ -10,10 +10,10 @@ from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import Iterate, gatys
 from tf_style.gatys.pyramid import MIN_SIDE
+from tf_style.images.color import match_color, preserve_luma
+from tf_style.images.inputs import input_image
 from tf_style.images.outputs import check_count
 from tf_style.images.resizing import fit_longer, fit_shorter, resize_mask
-from tf_style.inference.style_transfer import as_image
-from tf_style.nn.statistics import match_color, preserve_luma
 
 __all__ = ["optimize"]
 
@@ -65,9 +65,9 @@ def optimize(
         config = from_dict(GatysConfig, options)
     elif options:
         config = dataclasses.replace(config, **options)
-    content = as_image(content, "content")
+    content = input_image(content, "content")
     styles = [
-        _sized(config, as_image(one, "style"), content)
+        _sized(config, input_image(one, "style"), content)
         for one in (style if isinstance(style, list | tuple) else [style])
     ]
     if config.style_weights:

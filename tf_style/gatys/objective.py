@@ -1,102 +1,20 @@
 """The objective of pixel optimisation: how far an image's description is from the target's."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tf_style.config import Options, weighted
 from tf_style.errors import UserError
-from tf_style.nn.losses import STYLE_LOSSES, content_loss, style_loss
+from tf_style.nn.losses import content_loss
 from tf_style.nn.statistics import total_variation
-from tf_style.nn.vgg import VGGEncoder, layers_up_to, stride_of
+from tf_style.nn.style_losses import STYLE_LOSSES, LossWeights, style_loss
+from tf_style.nn.vgg import VGGEncoder, stride_of
 
-__all__ = ["LossWeights", "Objective", "layers_that_count", "loss_weights", "regions_at"]
+__all__ = ["Objective", "regions_at"]
 
 # A region that has less than this share of a layer's positions has no style to speak of.
 SMALLEST_REGION = 1e-4
-
-
-@dataclasses.dataclass(frozen=True)
-class LossWeights:
-    """What every part of the objective counts.
-
-    Args:
-        content: {layer: weight}.
-        style: {(layer, style loss): weight}.
-        tv: Of the total variation.
-
-    Example:
-        >>> LossWeights({"relu4_2": 1.0}, {("relu1_1", "gram"): 1000.0}).layers
-        ('relu4_2', 'relu1_1')
-    """
-
-    content: dict[str, float]
-    style: dict[tuple[str, str], float]
-    tv: float = 0.0
-
-    def __post_init__(self):
-        kept = {name: {key: weight for key, weight in getattr(self, name).items() if weight}
-                for name in ("content", "style")}  # fmt: skip
-        for name, weights in kept.items():
-            object.__setattr__(self, name, weights)
-        if not self.layers:
-            raise UserError("The weights of content and style are all zero: nothing to optimise.")
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the layers that take part, each once."""
-        return tuple(dict.fromkeys([*self.content, *(layer for layer, _ in self.style)]))
-
-
-def layers_that_count(config: Options) -> tuple[str, ...]:
-    """Names of the layers that `loss_weights` will have, before an encoder is built for them.
-
-    Raises:
-        UserError: An unknown layer, or nothing to optimise.
-    """
-    named = (*weighted(config.content_layers), *weighted(config.style_layers))
-    return loss_weights(
-        config, dict.fromkeys(layers_up_to(config.encoder, list(named)), 1.0)
-    ).layers
-
-
-def loss_weights(config: Options, factors: dict[str, float]) -> LossWeights:
-    """What each layer and style loss counts with the encoder's normalised layers.
-
-    A layer that is `factor` times the raw one has factor**degree times its loss, so
-
-        weight = weight for raw VGG / factor**degree
-
-    Args:
-        config: Its weights, and `weights_for`: whether they are meant for raw VGG.
-        factors: Of every layer, from `build_encoder`.
-
-    Example:
-        >>> from tf_style.gatys.config import GatysConfig
-        >>> config = GatysConfig(style_layers=("relu1_1", "relu2_1:3"), style_weight=8)
-        >>> loss_weights(config, {}).style
-        {('relu1_1', 'gram'): 2.0, ('relu2_1', 'gram'): 6.0}
-    """
-    raw = config.weights_for == "raw"
-
-    def converted(weight, layer, degree):
-        return weight / factors[layer] ** degree if raw else weight
-
-    content = weighted(config.content_layers)
-    style, kernels = weighted(config.style_layers), weighted(config.style_loss)
-    degrees = {name: loss.degree if loss else 0 for name, loss in STYLE_LOSSES.items()}
-    return LossWeights(
-        {k: converted(config.content_weight * w, k, 2) for k, w in content.items()},
-        {
-            (layer, name): converted(config.style_weight * w * share, layer, degrees[name])
-            for layer, w in style.items()
-            for name, share in kernels.items()
-        },
-        config.tv_weight,
-    )
 
 
 class Objective:

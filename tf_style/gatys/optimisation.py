@@ -12,12 +12,13 @@ from tf_style.gatys.adam import adam
 from tf_style.gatys.bounds import BOUNDED, UNBOUNDED
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.lbfgs import lbfgs
-from tf_style.gatys.objective import LossWeights, Objective, layers_that_count, loss_weights
+from tf_style.gatys.objective import Objective
 from tf_style.gatys.pyramid import MIN_SIDE, plan, tile_for
 from tf_style.gatys.tiled_objective import TiledObjective
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import resize, resize_mask
 from tf_style.memory import allowed_memory
+from tf_style.nn.style_losses import LossWeights, layers_that_count, loss_weights
 from tf_style.nn.vgg import VGGEncoder, build_encoder
 from tf_style.precision import compute_dtype
 

@@ -5,10 +5,10 @@ import functools
 from tf_style.config import weighted
 from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
-from tf_style.gatys.objective import layers_that_count
 from tf_style.gatys.tiled_objective import halo_of
 from tf_style.images.resizing import scaled_size
 from tf_style.memory import BASE_BYTES
+from tf_style.nn.style_losses import layers_that_count
 from tf_style.nn.vgg import VGGEncoder
 
 __all__ = ["MIN_SIDE", "PICTURE_BYTES", "bytes_of", "plan", "tile_for"]

@@ -7,9 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style.errors import UserError
-from tf_style.gatys.objective import LossWeights, Objective
-from tf_style.images.tiling import Tile, reach, tile_grid
+from tf_style.gatys.objective import Objective
+from tf_style.images.tiling import Tile, tile_grid
 from tf_style.nn.losses import content_loss
+from tf_style.nn.receptive_field import receptive_radius
+from tf_style.nn.style_losses import LossWeights
 from tf_style.nn.vgg import VGGEncoder, stride_of
 
 __all__ = ["TiledObjective", "halo_of"]
@@ -204,7 +206,7 @@ def halo_of(encoder: VGGEncoder) -> int:
         >>> halo_of(VGGEncoder("vgg16", ("relu1_1", "relu4_1")))
         32
     """
-    return reach(encoder.layers) * _stride(encoder)
+    return receptive_radius(encoder.layers) * _stride(encoder)
 
 
 def _stride(encoder):

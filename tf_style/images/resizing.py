@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tf_style.errors import UserError
 
 __all__ = [
-    "as_image",
+    "float_image",
     "center_crop",
     "concat",
     "contact_sheet",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-def as_image(image: np.ndarray) -> np.ndarray:
+def float_image(image: np.ndarray) -> np.ndarray:
     """The same array as float32, if it is an image at all.
 
     Args:
@@ -37,7 +37,7 @@ def as_image(image: np.ndarray) -> np.ndarray:
         ValueError: If it is anything else.
 
     Example:
-        >>> as_image(np.ones((4, 6, 3))).dtype
+        >>> float_image(np.ones((4, 6, 3))).dtype
         dtype('float32')
     """
     image = np.asarray(image)
@@ -68,7 +68,7 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
         >>> resize(np.ones((4, 6, 3), np.float32), 2, 3).shape
         (2, 3, 3)
     """
-    image = as_image(image)
+    image = float_image(image)
     if min(height, width) < 1:
         raise UserError(f"A picture's sides must be at least 1. Received: {width}x{height}")
     if image.shape[:2] != (height, width):
@@ -150,7 +150,7 @@ def fit_longer(image: np.ndarray, size: int, *, enlarge: bool = False) -> np.nda
         >>> fit_longer(np.ones((30, 40, 3), np.float32), 20).shape
         (15, 20, 3)
     """
-    image = as_image(image)
+    image = float_image(image)
     return resize(image, *scaled_size(*image.shape[:2], longer=size, enlarge=enlarge))
 
 
@@ -169,7 +169,7 @@ def fit_shorter(image: np.ndarray, size: int, *, enlarge: bool = False) -> np.nd
         >>> fit_shorter(np.ones((30, 40, 3), np.float32), 15).shape
         (15, 20, 3)
     """
-    image = as_image(image)
+    image = float_image(image)
     return resize(image, *scaled_size(*image.shape[:2], shorter=size, enlarge=enlarge))
 
 
@@ -190,7 +190,7 @@ def center_crop(image: np.ndarray, size: int = 0) -> np.ndarray:
         >>> center_crop(np.ones((30, 40, 3), np.float32)).shape
         (30, 30, 3)
     """
-    image = as_image(image)
+    image = float_image(image)
     height, width, _ = image.shape
     side = size or min(height, width)
     if not 0 < side <= min(height, width):
@@ -216,7 +216,7 @@ def fit_square(image: np.ndarray, size: int, share: float = 1.0) -> np.ndarray:
         >>> fit_square(np.ones((2, 6000, 3), np.float32), 64).shape
         (64, 64, 3)
     """
-    side = max(1, round(share * min(as_image(image).shape[:2])))
+    side = max(1, round(share * min(float_image(image).shape[:2])))
     return resize(center_crop(image, side), size, size)
 
 
@@ -241,7 +241,7 @@ def grid(rows: Sequence[Sequence[np.ndarray | None]], pad: int = 4) -> np.ndarra
         >>> grid([[None, dark], [dark, dark]], pad=2).shape
         (18, 18, 3)
     """
-    rows = [[None if image is None else as_image(image) for image in row] for row in rows]
+    rows = [[None if image is None else float_image(image) for image in row] for row in rows]
     shapes = [image.shape for row in rows for image in row if image is not None]
     if not shapes:
         raise UserError("A contact sheet needs at least one image. Received: none.")
@@ -283,7 +283,7 @@ def contact_sheet(images: Sequence[np.ndarray], labels: Sequence[str]) -> np.nda
 
 def _captioned(image: np.ndarray, label: str) -> np.ndarray:
     """The image with a line of text below."""
-    image = as_image(image)
+    image = float_image(image)
     width = image.shape[1]
     size = max(10, width // 20)
     strip = Image.new("L", (width, 2 * size), 255)
@@ -310,7 +310,7 @@ def concat(images: Sequence[np.ndarray], pad: int = 4) -> np.ndarray:
         >>> concat([np.zeros((8, 8, 3), np.float32), np.zeros((4, 6, 3), np.float32)], pad=2).shape
         (8, 22, 3)
     """
-    images = [as_image(image) for image in images]
+    images = [float_image(image) for image in images]
     if not images:
         raise UserError("A strip needs at least one image. Received: none.")
     height = images[0].shape[0]

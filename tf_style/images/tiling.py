@@ -1,21 +1,15 @@
-"""Tiles: a picture of any size as windows that overlap, and what is gathered from them.
+"""Tiles: a picture of any size as windows that overlap.
 
 A convolution at a window's edge sees the window's own reflection instead of the neighbours, so a
 margin of what comes out is wrong, and is cut away: the halo. Where a window's edge is the
 picture's, the reflection is the network's own, and nothing is cut.
-
-Statistics of the whole are merged from those of the cores: `Moments`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
-from tf_style.nn.statistics import EPSILON, position_mean
-
-__all__ = ["Box", "Moments", "Tile", "reach", "rounded_up", "tile_grid"]
+__all__ = ["Box", "Tile", "rounded_up", "tile_grid"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +22,8 @@ class Box:
         >>> box = Box(16, 24, 48, 40)
         >>> box.height, box.width, box // 8
         (32, 16, Box(top=2, left=3, bottom=6, right=5))
-        >>> keras.ops.zeros((100, 100, 3))[box.slices].shape
-        TensorShape([32, 16, 3])
+        >>> np.zeros((100, 100, 3))[box.slices].shape
+        (32, 16, 3)
     """
 
     top: int
@@ -52,8 +46,8 @@ class Box:
         """What cuts it out of an array whose first axes are rows and columns."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def of(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """That part of `(batch, height, width, channels)`."""
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """That part of an array or a tensor `(batch, height, width, channels)`."""
         return x[:, self.top : self.bottom, self.left : self.right]
 
     def grown(self, margin: int, height: int, width: int) -> "Box":
@@ -103,7 +97,7 @@ def tile_grid(height: int, width: int, tile: int, halo: int = 0, multiple: int =
         width: Likewise.
         tile: The most rows and columns of a core that touches no edge; rounded up to a multiple.
         halo: What is cut away at a window's edges, unless they are the picture's; rounded up
-            likewise. `reach` tells what a network needs.
+            likewise. `receptive_radius` tells what a network needs.
         multiple: On which windows and cores begin and end, or at the picture's edge: the stride of
             the network's deepest layer, so that pooling takes together what it takes in the whole.
 
@@ -150,88 +144,3 @@ def rounded_up(number: int, multiple: int) -> int:
         (24, 16)
     """
     return -(-number // multiple) * multiple
-
-
-def reach(layers: Iterable[keras.layers.Layer]) -> int:
-    """How deep what lies beyond a window's edge spoils the output of a stack of layers.
-
-        convolution of kernel k, stride s   d -> ceil((d + (k - 1) / 2) / s)
-        pooling by s                        d -> ceil(d / s)
-        upsampling by s                     d -> d * s
-
-    in pixels of the output, d = 0 at the input; half the receptive field, as rows go to the right
-    or left only. Of residual branches the long way counts.
-
-    Args:
-        layers: In order; `model.layers` of a network, whose windows begin at multiples of its
-            stride. Layers that look at one position alone, or at all, do not count.
-
-    Example:
-        >>> from tf_style.nn.decoder import Decoder
-        >>> from tf_style.nn.vgg import VGGEncoder
-        >>> reach(VGGEncoder("vgg16").layers), reach(Decoder("vgg16").layers)
-        (4, 26)
-    """
-    depth = 0
-    for layer in layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            depth = -(-(depth + layer.kernel_size[0] // 2) // layer.strides[0])
-        elif isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
-            depth = -(-depth // layer.pool_size[0])
-        elif isinstance(layer, keras.layers.UpSampling2D):
-            depth *= layer.size[0]
-    return depth
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean and squared deviations of every channel, of some positions of a picture.
-
-    Those of a whole are merged from its parts', in float64 (Chan et al. 1979):
-
-        n       = n_a + n_b,  d = mean_b - mean_a
-        mean    = mean_a + d * n_b / n
-        squares = squares_a + squares_b + d**2 * n_a * n_b / n
-
-    Attributes:
-        count: Positions; by default none.
-        mean: `(channels,)`.
-        squares: `(channels,)`, sum{ (x - mean)**2 }.
-
-    Example:
-        >>> parts = [Moments.of(np.full((1, 2, 2, 1), value, "float32")) for value in (0, 2)]
-        >>> whole = parts[0].merged(parts[1])
-        >>> whole.count, whole.mean.item(), whole.squares.item()
-        (8, 1.0, 8.0)
-
-    Reference: http://i.stanford.edu/pub/cstr/reports/cs/tr/79/773/CS-TR-79-773.pdf
-    """
-
-    count: int = 0
-    mean: np.ndarray | float = 0.0
-    squares: np.ndarray | float = 0.0
-
-    @classmethod
-    def of(cls, features: keras.KerasTensor) -> "Moments":
-        """Of features `(1, height, width, channels)`."""
-        features = keras.ops.cast(features, "float32")
-        _, height, width, _ = features.shape
-        mean = position_mean(features)
-        variance = position_mean(keras.ops.square(features - mean[:, None, None]))
-        count, mean, variance = height * width, np.float64(mean[0]), np.float64(variance[0])
-        return cls(count, mean, count * variance)
-
-    def merged(self, other: "Moments") -> "Moments":
-        """Of the positions of both."""
-        count = self.count + other.count
-        step = other.mean - self.mean
-        return Moments(
-            count,
-            self.mean + step * (other.count / count),
-            self.squares + other.squares + step**2 * (self.count * other.count / count),
-        )
-
-    def statistics(self) -> np.ndarray:
-        """What `ChannelStatistics` gives of the whole, `(1, 2, channels)`, float32."""
-        std = np.sqrt(self.squares / self.count + EPSILON)
-        return np.float32([[self.mean, std]])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.files import exists_already, write_atomically
-from tf_style.images.resizing import as_image
+from tf_style.images.resizing import float_image
 
 __all__ = ["OUT_FORMATS", "check_output", "check_place", "check_size", "encode_image",
            "out_format", "to_uint8", "write_file", "write_image"]  # fmt: skip
@@ -70,7 +70,7 @@ def encode_image(image: np.ndarray, format: str = "png", *, quality: int = 95) -
     options = {"jpg": {"quality": quality, "subsampling": 0}, "webp": {"quality": quality}}
     image = np.asarray(image)
     ready = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3
-    pixels = image if ready else to_uint8(as_image(image))
+    pixels = image if ready else to_uint8(float_image(image))
     check_size(*pixels.shape[:2], format)
     picture, data = Image.fromarray(pixels), io.BytesIO()
     try:

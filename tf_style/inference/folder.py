@@ -15,6 +15,8 @@ import numpy as np
 from tf_style import machine
 from tf_style.config import readable
 from tf_style.errors import NonFiniteError, UserError
+from tf_style.images.color import match_color, preserve_luma
+from tf_style.images.inputs import input_image
 from tf_style.images.outputs import check_sheet
 from tf_style.images.reading import as_floats, read_image, read_pixels
 from tf_style.images.resizing import (
@@ -27,11 +29,10 @@ from tf_style.images.resizing import (
 )
 from tf_style.images.writing import write_image
 from tf_style.inference.planning import plans_of, size_of
-from tf_style.inference.style_transfer import as_image, check_result, load
+from tf_style.inference.style_transfer import check_result, load
 from tf_style.inference.tiled import TiledTransfer
 from tf_style.inference.wanted import GRID, stylized_of
 from tf_style.nn import adain
-from tf_style.nn.statistics import match_color, preserve_luma
 from tf_style.option_groups import StylizeConfig
 
 __all__ = ["Done", "stylize_folder"]
@@ -327,10 +328,10 @@ def _read_content(config, path, shown, plan=None):
         return pixels
     image = as_floats(pixels)
     image = fit_longer(center_crop(image) if config.crop else image, config.content_size)
-    return as_image(image, f"`{path}`")
+    return input_image(image, f"`{path}`")
 
 
 def _read_style(config, path):
     image = read_image(path, background=config.background, max_pixels=config.max_pixels)
     image = center_crop(image) if config.crop else image
-    return as_image(fit_shorter(image, config.style_size, enlarge=True), f"`{path}`")
+    return input_image(fit_shorter(image, config.style_size, enlarge=True), f"`{path}`")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tf_style.errors import UserError
-from tf_style.export.graph_images import MIN_SIDE
+from tf_style.images.inputs import MIN_INPUT_SIDE
 from tf_style.images.reading import probe
 from tf_style.images.resizing import scaled_size
 from tf_style.inference.tile_buffer import check_disk
@@ -118,9 +118,9 @@ def _checked_tiles(path, height, width, plan):
 
 
 def _needs_tiles(config, height, width):
-    if min(height, width) < MIN_SIDE or config.concat or config.all_styles or config.style_grid:
+    if min(height, width) < MIN_INPUT_SIDE or config.preserve_color == "match":
         return False
-    if config.preserve_color == "match":
+    if config.concat or config.all_styles or config.style_grid:
         return False
     if config.tile_size:
         return config.tile_size < max(height, width)

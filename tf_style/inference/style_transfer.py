@@ -1,6 +1,5 @@
 """A trained model as a function of pictures."""
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,15 +10,13 @@ import tensorflow as tf
 from tf_style import checkpoint
 from tf_style.config import check_style, mixture
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.export.graph_images import MIN_SIDE, SLACK
-from tf_style.images.reading import as_floats, read_image
+from tf_style.images.inputs import input_image
 from tf_style.nn import adain, conditional
 from tf_style.precision import compute_dtype
 
 __all__ = [
     "EncodedContent",
     "StyleTransfer",
-    "as_image",
     "check_result",
     "load",
 ]
@@ -147,7 +144,7 @@ class StyleTransfer:
                 check_style(name, self.styles)
             style = np.float32([blend.get(name, 0.0) for name in self.styles])
         else:
-            style = as_image(style, "style")
+            style = input_image(style, "style")
         return self._encode_style(style[None]).numpy()[0]
 
     def transfer(
@@ -155,7 +152,7 @@ class StyleTransfer:
     ) -> np.ndarray:
         """Stylise one picture with statistics from `encode_style`."""
         self.check_alpha(alpha)
-        content = as_image(content, "content")
+        content = input_image(content, "content")
         if alpha < 1 and not self.takes_alpha:
             # The photo as its own style is what weakens another.
             statistics = adain.blend(
@@ -235,29 +232,6 @@ def _traced(model: keras.Model):
     """
     specs = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), model.input)
     return tf.function(model, input_signature=[specs], autograph=False)
-
-
-def as_image(image: np.ndarray | str | Path, what: str) -> np.ndarray:
-    """A float32 image, from an array or a file, at least 16 px a side."""
-    if isinstance(image, str | os.PathLike):
-        what, image = f"`{image}`", read_image(image)
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype.kind not in "fu":
-        raise UserError(
-            f"{what} must be an image (height, width, 3) of float in [0, 1] or uint8. "
-            f"Received: {image.dtype} of shape {image.shape}"
-        )
-    height, width, _ = image.shape
-    if min(height, width) < MIN_SIDE:
-        raise UserError(f"{what} is {width}x{height}: both sides must be {MIN_SIDE} px or more.")
-    image = as_floats(image)
-    # Written so that NaN fails too.
-    if not (-SLACK <= image.min() and image.max() <= 1 + SLACK):
-        raise UserError(
-            f"{what} must be uint8, or float in [0, 1]. Received: {image.dtype} from "
-            f"{image.min():.4g} to {image.max():.4g}"
-        )
-    return image.astype("float32", copy=False)
 
 
 def check_result(stylized: np.ndarray, content: np.ndarray) -> None:

@@ -12,6 +12,7 @@ In float32 the first two give what the whole picture would, but for rounding.
 
 import numpy as np
 
+from tf_style.images.color import preserve_luma
 from tf_style.images.reading import as_floats
 from tf_style.images.writing import to_uint8
 from tf_style.inference.style_transfer import StyleTransfer, check_result
@@ -20,7 +21,6 @@ from tf_style.inference.tiled_adain import TiledAdaIN
 from tf_style.inference.tiled_network import TiledNetwork
 from tf_style.nn.adain import blend
 from tf_style.nn.predicted import PREDICTOR_SIZE
-from tf_style.nn.statistics import preserve_luma
 
 __all__ = ["TiledTransfer"]
 

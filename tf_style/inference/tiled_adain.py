@@ -8,12 +8,14 @@ import tensorflow as tf
 from keras import ops
 
 from tf_style.images.reading import as_floats
-from tf_style.images.tiling import Box, Moments, reach, rounded_up, tile_grid
+from tf_style.images.tiling import Box, rounded_up, tile_grid
 from tf_style.inference.tile_buffer import Plane
 from tf_style.nn.adain import colors_of, restyled
 from tf_style.nn.base import keras_defaults
 from tf_style.nn.color_transfer import ColorTransfer, color_channels
 from tf_style.nn.grain import Grain
+from tf_style.nn.receptive_field import receptive_radius
+from tf_style.nn.statistics import Moments
 from tf_style.nn.vgg import stride_of
 
 __all__ = ["TiledAdaIN"]
@@ -32,18 +34,19 @@ class TiledAdaIN:
     @keras_defaults()
     def __init__(self, stylizer: keras.Model):
         self.layer, skips = stylizer.arguments["layer"], stylizer.arguments["skip_layers"]
+        self._layers = (*skips, self.layer)
         encoder, self._grain = stylizer.encoder, Grain(stylizer.arguments["grain"])
         self._color = ColorTransfer() if stylizer.arguments["color_transfer"] else None
         self.channels = encoder.output[self.layer].shape[-1]
         self.dtype = encoder.output[self.layer].dtype
         self.stride = stride = stride_of(self.layer)
-        self.encoder_halo = reach(encoder.layers) * stride
-        halos = [reach(stylizer.decoder.layers)]
+        self.encoder_halo = receptive_radius(encoder.layers) * stride
+        halos = [receptive_radius(stylizer.decoder.layers)]
         for name in skips:
             before = keras.Model(encoder.input, encoder.output[name]).layers
             join = stylizer.decoder.get_layer(name.replace("relu", "skip"))
             behind = stylizer.decoder.layers[stylizer.decoder.layers.index(join) :]
-            halos.append(reach(before) * stride_of(name) + reach(behind))
+            halos.append(receptive_radius(before) * stride_of(name) + receptive_radius(behind))
         shallow = skips and keras.Model(encoder.input, {x: encoder.output[x] for x in skips})
         # In features.
         self.decoder_halo = -(-max(halos) // stride)
@@ -80,7 +83,7 @@ class TiledAdaIN:
             whole = Moments()
             for part in tile_grid(content.height, content.width, tile):
                 piece = color_channels(as_floats(content.read(part.core))[None])
-                whole = whole.merged(Moments.of(piece))
+                whole.add(piece)
             of_colors = [whole.statistics()]
             colors = colors_of(statistics[None]), np.float32([alpha]), *of_colors
 
@@ -89,11 +92,11 @@ class TiledAdaIN:
 
         height, width = (rounded_up(side, stride) for side in (content.height, content.width))
         features = Plane(height // stride, width // stride, self.channels, self.dtype, spilled)
-        moments = {}
+        moments = {name: Moments() for name in self._layers}
         for part in tile_grid(height, width, tile, self.encoder_halo, stride):
             for name, whole in self._encode(content.image(part.window, seen)).items():
                 core = (part.inner // stride_of(name)).of(whole)
-                moments[name] = moments.get(name, Moments()).merged(Moments.of(core))
+                moments[name].add(core)
                 if name == self.layer:
                     features.write(part.core // stride, core.numpy()[0])
         # In the order of `statistics_of`.

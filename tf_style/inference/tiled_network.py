@@ -8,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tf_style.export.graph_images import MIN_SIDE
+from tf_style.images.inputs import MIN_INPUT_SIDE
 from tf_style.images.resizing import scaled_size
-from tf_style.images.tiling import Box, Moments, reach, rounded_up, tile_grid
+from tf_style.images.tiling import Box, rounded_up, tile_grid
 from tf_style.inference.tile_buffer import Plane, shrunk
 from tf_style.nn.grain import Grain
-from tf_style.nn.statistics import channel_moments
+from tf_style.nn.receptive_field import receptive_radius
+from tf_style.nn.statistics import Moments, channel_moments
 from tf_style.nn.transfer_network import STRIDE
 
 __all__ = ["TiledNetwork"]
@@ -59,7 +60,7 @@ class TiledNetwork:
         self.exact = statistics == "exact"
         # Of one step, and of the step before it where that is computed again.
         step = 2 * max(step.kernel // 2 for step in self.network.table)
-        self.halo = step if self.exact else reach(self.network.layers)
+        self.halo = step if self.exact else receptive_radius(self.network.layers)
 
     def scratch_bytes(self, height: int, width: int) -> int:
         """The most that is kept of a picture at one time."""
@@ -91,7 +92,7 @@ class TiledNetwork:
                 yield content.piece(part.core, last.read(part.core))
         else:
             thumbnail = scaled_size(content.height, content.width, longer=THUMBNAIL)
-            copy = shrunk(content, *(max(side, MIN_SIDE) for side in thumbnail))
+            copy = shrunk(content, *(max(side, MIN_INPUT_SIDE) for side in thumbnail))
             copy = self.network.get_layer("pad")(self._grain(copy[None]))
             _, moments = self._at_once(copy, parameters)
             for part in tile_grid(height, width, tile, self.halo, STRIDE):
@@ -141,7 +142,7 @@ class TiledNetwork:
         for part in parts if plane or step.normalised else ():
             y = convolved(part.core)
             if step.normalised:
-                moments = moments.merged(Moments.of(y))
+                moments.add(y)
             if plane:
                 plane.write(part.core, y.numpy()[0])
 

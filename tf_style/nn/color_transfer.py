@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from tf_style.nn.statistics import LUMA, channel_moments
+from tf_style.images.color import LUMA
+from tf_style.nn.statistics import channel_moments
 
 __all__ = ["ColorTransfer", "color_channels"]
 

@@ -1,4 +1,4 @@
-"""The mathematics of style: channel moments, Gram matrix, total variation, colour matching.
+"""The mathematics of style: channel moments, Gram matrix, total variation.
 
 Pure functions of tensors in the layout (batch, height, width, channels). Statistics are computed
 in float32 whatever the compute type: squares of bfloat16 activations lose low contrasts.
@@ -12,13 +12,13 @@ import tf_style
 
 __all__ = [
     "EPSILON",
+    "Moments",
     "channel_moments",
     "checkerboard_energy",
     "covariance_matrix",
     "gram_matrix",
-    "match_color",
+    "merge_moments",
     "position_mean",
-    "preserve_luma",
     "total_variation",
 ]
 
@@ -28,9 +28,6 @@ tf_style.check_backend()
 # Inside every square root of a variance, as in Huang & Belongie's normalisation; without it the
 # gradient of a constant channel's standard deviation is infinite.
 EPSILON = 1e-5
-
-# Rec. 601 luma of R'G'B'.
-LUMA = (0.299, 0.587, 0.114)
 
 
 def channel_moments(
@@ -221,66 +218,66 @@ def _squared_differences(image, order):
     return ops.mean(down, (1, 2, 3)) + ops.mean(across, (1, 2, 3))
 
 
-def preserve_luma(stylized: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The stylised picture's brightness with the content's colours.
+def merge_moments(
+    means: keras.KerasTensor, variances: keras.KerasTensor, shares: keras.KerasTensor
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Mean and variance of a whole from those of its parts.
 
-        y = content + luma(stylized) - luma(content), clipped to [0, 1]
-
-    Adding one number to R, G and B moves the luma and leaves both chroma differences alone.
-
-    Args:
-        stylized: Image `(height, width, 3)`, float in [0, 1].
-        content: Image of the same shape.
-
-    Returns:
-        Image of the same shape, float32 in [0, 1].
-
-    Example:
-        >>> gray = np.full((1, 1, 3), 0.5, "float32")
-        >>> red = np.float32([[[0.8, 0.2, 0.2]]])
-        >>> print(preserve_luma(gray, red).round(3))
-        [[[0.921 0.321 0.321]]]
-
-    Reference: https://arxiv.org/abs/1606.05897, section 3.1.
-    """
-    luma = np.asarray(LUMA, "float32")
-    change = (stylized - content) @ luma
-    return np.clip(content + change[..., None], 0, 1).astype("float32")
-
-
-def match_color(style: np.ndarray, content: np.ndarray, shrinkage: float = 1e-4) -> np.ndarray:
-    """Give the style picture the content's colour mean and covariance (CORAL).
-
-        y = C_content**(1/2) C_style**(-1/2) (x - mean_style) + mean_content
-
-    Stylising with the result keeps the photo's colours. Both covariances carry `shrinkage` on the
-    diagonal: of a grey picture two of three eigenvalues are zero and the inverse root would be
-    infinite. The authors' code adds the identity to the un-normalised scatter for this.
+        mean     = sum{ share_i * mean_i }
+        variance = sum{ share_i * (variance_i + (mean_i - mean)**2) }
 
     Args:
-        style: Image `(height, width, 3)`, float in [0, 1]; gives the strokes.
-        content: Image of any size; gives the colours.
-        shrinkage: Variance added to each channel, above 0; 1e-4 is (2.5/255)**2.
+        means: `(parts, channels)` of any float type.
+        variances: The same shape; a constant that all of them have more, the whole has too.
+        shares: `(parts,)`, the part of the positions that each has, with the sum 1.
 
     Returns:
-        Image of the style's shape, float32, clipped to [0, 1].
+        Mean and variance, each `(channels,)`, of the arguments' type.
 
     Example:
-        >>> grey, red = np.full((4, 4, 3), 0.5), np.full((4, 4, 3), (0.8, 0.2, 0.2))
-        >>> print(match_color(grey, red)[0, 0].round(3))
-        [0.8 0.2 0.2]
+        >>> mean, variance = merge_moments([[0.0], [2.0]], [[0.0], [0.0]], [0.5, 0.5])
+        >>> float(mean[0]), float(variance[0])
+        (1.0, 1.0)
 
-    Reference: https://arxiv.org/abs/1606.05897, section 3.2.
+    Reference: https://www.cs.yale.edu/publications/techreports/tr222.pdf
+    """
+    mean = ops.tensordot(shares, means, axes=1)
+    return mean, ops.tensordot(shares, variances + ops.square(means - mean), axes=1)
+
+
+class Moments:
+    """Channel moments of a picture, gathered from parts that cover it.
+
+    They are merged in float64.
+
+    Example:
+        >>> moments = Moments()
+        >>> for value in (0, 2):
+        ...     moments.add(np.full((1, 2, 2, 1), value, "float32"))
+        >>> moments.statistics().round(3).tolist()
+        [[[1.0], [1.0]]]
     """
 
-    def mean_and_root(image, power):
-        pixels = np.asarray(image, "float64").reshape(-1, 3)
-        mean = pixels.mean(0)
-        covariance = (pixels - mean).T @ (pixels - mean) / len(pixels) + shrinkage * np.eye(3)
-        values, vectors = np.linalg.eigh(covariance)
-        return mean, (vectors * values**power) @ vectors.T
+    def __init__(self):
+        self._counts, self._means, self._variances = [], [], []
 
-    style_mean, whiten = mean_and_root(style, -0.5)
-    content_mean, color = mean_and_root(content, 0.5)
-    matched = (np.asarray(style, "float64") - style_mean) @ whiten @ color + content_mean
-    return np.clip(matched, 0, 1).astype("float32")
+    def add(self, features: keras.KerasTensor) -> None:
+        """Count in a part.
+
+        Args:
+            features: `(1, height, width, channels)` of any float type.
+        """
+        features = ops.cast(features, "float32")
+        _, height, width, _ = features.shape
+        mean = position_mean(features)
+        variance = position_mean(ops.square(features - mean[:, None, None]))
+        self._counts.append(height * width)
+        self._means.append(mean[0])
+        self._variances.append(variance[0])
+
+    def statistics(self) -> np.ndarray:
+        """The whole's means and standard deviations, `(1, 2, channels)`, float32."""
+        means, variances = np.float64(self._means), np.float64(self._variances)
+        shares = np.float64(self._counts) / sum(self._counts)
+        mean, variance = merge_moments(means, variances, shares)
+        return np.float32([[mean, np.sqrt(variance + EPSILON)]])

@@ -11,16 +11,16 @@ from keras import ops
 from tf_style import checkpoint
 from tf_style.config import readable
 from tf_style.errors import UserError
-from tf_style.gatys.objective import layers_that_count, loss_weights
+from tf_style.images.inputs import input_image
 from tf_style.images.listing import list_images
 from tf_style.images.outputs import written_by
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_shorter, fit_square
-from tf_style.inference.style_transfer import as_image
 from tf_style.nn import conditional
-from tf_style.nn.losses import content_loss, style_loss
+from tf_style.nn.losses import content_loss
 from tf_style.nn.predicted import load_trunk
 from tf_style.nn.statistics import total_variation
+from tf_style.nn.style_losses import layers_that_count, loss_weights, style_loss
 from tf_style.precision import compute_dtype
 from tf_style.training.trainer import Trainer
 
@@ -96,7 +96,7 @@ class ConditionalTrainer(_TransferTrainer):
         path = c.add_style or c.style_path
         self.names = style_names(path, written_by(c))
         images = [
-            as_image(fit_shorter(read_image(file), c.style_size), f"`{file}`")
+            input_image(fit_shorter(read_image(file), c.style_size), f"`{file}`")
             for file in list_images(path, written_by(c))
         ]
         network = self.build_losses(factors, images)
