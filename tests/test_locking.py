@@ -116,6 +116,17 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("length", [249, 250, 255])
+def test_the_longest_names(tmp_path, length):
+    path = tmp_path / ("\u00e9" * 100 + "a" * (length - 200))
+    path.write_text("mine")
+    with locked(path), pytest.raises(UserError, match=f"process {os.getpid()} on"), locked(path):
+        pass
+    with locked(path), locked(tmp_path / f"{path.name[:-1]}b"):
+        pass
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_links_and_files(tmp_path):
     (tmp_path / "link").symlink_to("disk/folder")
     with locked_folder(tmp_path / "link"):
@@ -124,3 +135,49 @@ def test_links_and_files(tmp_path):
     with pytest.raises(UserError, match="file` is a file, not a folder"):
         with locked_folder(tmp_path / "file"):
             pass
+
+
+# -- other systems ---------------------------------------------------------------------------------
+
+# Windows' module, by the locks of this system: `locking` locks a byte at the file's position.
+MSVCRT = """
+import fcntl, os, types
+def locking(descriptor, mode, count):
+    assert (mode, count) == (2, 1) and os.lseek(descriptor, 0, 1) > 100
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise PermissionError(13, "Permission denied")
+msvcrt = types.SimpleNamespace(LK_NBLCK=2, locking=locking)
+"""
+
+ELSEWHERE = """
+import os, sys, warnings
+{msvcrt}
+sys.modules.update(fcntl=None, msvcrt=msvcrt)
+from tf_style.errors import UserError
+from tf_style.locking import locked
+warnings.simplefilter("always")
+with locked("new/a"):
+    print(os.listdir("new"))
+    try:
+        with locked("new/a"):
+            print("both")
+    except UserError as error:
+        print(str(os.getpid()) in str(error))
+print(os.listdir())
+"""
+
+
+@pytest.mark.parametrize(
+    "msvcrt, expected, warnings",
+    [(MSVCRT, "['.a.lock']\nTrue\n[]\n", 0), ("msvcrt = None", "['.a.lock']\nboth\n[]\n", 2)],
+    ids=["windows", "no locks"],
+)
+def test_a_system_without_fcntl(tmp_path, msvcrt, expected, warnings):
+    run = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE.format(msvcrt=msvcrt)],
+        cwd=tmp_path, env=environment() | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout) == (0, expected), run.stderr
+    assert run.stderr.count("let only one process work on it") == warnings

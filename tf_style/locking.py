@@ -1,7 +1,8 @@
 """One process at a time: a lock that the system drops with the process, however that ends."""
 
 import contextlib
-import fcntl
+import errno
+import hashlib
 import os
 import socket
 import warnings
@@ -11,21 +12,37 @@ from typing import TextIO
 
 from tf_style.errors import UserError
 
+# Each system has one of them, or none.
+try:
+    import fcntl
+except ModuleNotFoundError:
+    fcntl = None
+try:
+    import msvcrt
+except ModuleNotFoundError:
+    msvcrt = None
+
 __all__ = ["locked", "locked_folder"]
+
+# The longest name that file systems take, in bytes.
+LONGEST_NAME = 255
+
+# The byte that Windows locks: no process may read it, so it lies behind the holder's name.
+LOCKED_BYTE = 2**30
 
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike) -> Iterator[None]:
-    """Keep other processes from a file that is to be made, for as long as this one works on it.
+    """Keep other processes from a file while this one makes it.
 
-    The lock is a hidden file beside it, with this process's name in it, and goes with the work.
-    Missing folders are made; those that are empty afterwards go as well.
+    The lock is a hidden file beside it that holds this process's name and is removed afterwards.
+    Missing folders are made, and removed afterwards if they are empty.
 
     Args:
         path: The file.
 
     Raises:
-        UserError: Another process works on it; its name and the way out.
+        UserError: Another process works on the file. The message names the process.
 
     Example:
         >>> import tempfile
@@ -34,23 +51,29 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
         ['.a.png.lock']
     """
     path = Path(path)
-    with _held(path.with_name(f".{path.name}.lock"), path):
+    name = f".{path.name}.lock"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.lock"
+    with _held(path.with_name(name), path):
         yield
 
 
 @contextlib.contextmanager
 def locked_folder(folder: str | os.PathLike) -> Iterator[None]:
-    """Keep other processes from a folder, which is made if need be, as `locked` does from a file.
+    """Keep other processes from a folder, as `locked` does from a file.
 
-    The lock lies within it, as the folder above may be closed.
+    The lock lies in the folder, since the folder above may not be writable.
+
+    Args:
+        folder: The folder. It is made if it does not exist.
 
     Raises:
-        UserError: It is a file, or another process works in it.
+        UserError: `folder` is a file, or another process works in it.
     """
     folder = Path(folder)
     if folder.is_file():
         raise UserError(f"`{folder}` is a file, not a folder.")
-    # Of a link to a folder that is not there yet, that is made.
+    # The target of a link may have to be made.
     with _held(folder.resolve() / ".lock", folder):
         yield
 
@@ -65,7 +88,10 @@ def _held(lock: Path, path: Path):
                 yield
             finally:
                 if _is(lock, file):
-                    lock.unlink()
+                    if not fcntl:
+                        file.close()  # Windows deletes no file that a process has open.
+                    with contextlib.suppress(PermissionError):  # Another process has opened it.
+                        lock.unlink()
     finally:
         with contextlib.suppress(OSError):  # Something is in it.
             for folder in made:
@@ -77,7 +103,7 @@ def _taken(lock: Path, path: Path) -> TextIO:
     while True:
         file = open(lock, "a+")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except BlockingIOError:
             file.seek(0)
             with file:
@@ -94,11 +120,30 @@ def _taken(lock: Path, path: Path) -> TextIO:
             )
         if _is(lock, file):
             break
-        file.close()  # Of a process that has just deleted it.
+        file.close()  # Its holder has just deleted it.
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()
     return file
+
+
+def _lock(file: TextIO) -> None:
+    """Lock an open file.
+
+    Raises:
+        BlockingIOError: Another process has locked it.
+        OSError: The system or the file system has no locks.
+    """
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    elif msvcrt:
+        os.lseek(file.fileno(), LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(*error.args) from None
+    else:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
 def _is(lock: Path, file: TextIO) -> bool:
