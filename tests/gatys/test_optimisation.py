@@ -21,6 +21,7 @@ from tf_style.nn.vgg import build_encoder
 
 slow = pytest.mark.slow
 SHALLOW = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}
+FIRST = {"style_layers": ("relu1_1",), "content_layers": ("relu1_1",)}
 
 
 @functools.cache
@@ -65,7 +66,7 @@ def test_a_painting_under_32_px():
 
 def test_tiles_change_nothing_but_rounding():
     pictures = photo(80, 96), [painting(90, 70)]
-    settings = config(8, **SHALLOW, optimizer="adam", scales=1)
+    settings = config(5, **SHALLOW, optimizer="adam", scales=1)
     whole, tiled = (run(*pictures, replace(settings, tile_size=size)) for size in (0, 16))
     assert [list(iterates[0].state["tiles"]) for iterates in (whole, tiled)] == [[0], [16]]
     for a, b in zip(whole, tiled, strict=True):
@@ -75,14 +76,14 @@ def test_tiles_change_nothing_but_rounding():
 
 
 def test_a_resumed_run_keeps_its_tiles(monkeypatch):
-    pictures = photo(48, 64), [painting()]
-    settings = config(6, **SHALLOW, optimizer="adam", scales=1)
+    pictures = photo(32, 48), [painting()]
+    settings = config(4, **FIRST, optimizer="adam", scales=1)
     monkeypatch.setattr(pyramid, "TILES", (16,))
     # Begun where a whole picture does not fit, gone on with where it does.
-    needed = memory.BASE_BYTES + sum(np.multiply(pyramid.bytes_of(settings, 48, 64), (48 * 64, 1)))
+    needed = memory.BASE_BYTES + sum(np.multiply(pyramid.bytes_of(settings, 32, 48), (32 * 48, 1)))
     begun = replace(settings, max_memory=(needed - 1) / 1e9)
     straight = run(*pictures, begun)
-    resumed = run(*pictures, settings, state=straight[2].state)
+    resumed = run(*pictures, settings, state=straight[1].state)
     assert list(resumed[0].state["tiles"]) == [16]
     assert np.array_equal(resumed[-1].image, straight[-1].image)
 
@@ -211,7 +212,7 @@ def strong():
 @pytest.mark.parametrize(
     "values",
     [{"optimizer": "adam"}, pytest.param({}, marks=slow),
-     *(pytest.param({"unbounded": True, "optimizer": x}, marks=slow) for x in ("lbfgs", "adam"))],
+     {"unbounded": True, "optimizer": "adam"}, pytest.param({"unbounded": True}, marks=slow)],
 )  # fmt: skip
 def test_the_loss_that_is_said_is_that_of_the_picture(values):
     objective, (content, styles, settings) = strong()
@@ -223,6 +224,7 @@ def test_the_loss_that_is_said_is_that_of_the_picture(values):
     assert iterates[-1].loss < 0.5 * iterates[0].loss
 
 
+@slow
 def test_bounded_pixels_give_the_better_picture():
     _, (content, styles, settings) = strong()
     bounded, unbounded = (
@@ -235,7 +237,7 @@ def test_bounded_pixels_give_the_better_picture():
 
 
 def test_scales_that_there_are_not_are_told():
-    settings = config(4, scales=3, optimizer="adam", **SHALLOW)
+    settings = config(4, scales=3, optimizer="adam", **FIRST)
     notes = [one.note for one in gatys(photo(64, 96), [painting(64, 96)], settings)]
     assert notes[0].startswith("2 of 3 scales: a coarser one would have a side under 32 px")
     assert not any(notes[1:])
@@ -243,10 +245,16 @@ def test_scales_that_there_are_not_are_told():
     assert not next(gatys(photo(64, 96), [painting(64, 96)], settings, state=state)).note
 
 
+@functools.cache
+def straight(optimizer):
+    """A run of two scales without a break, and its config."""
+    settings = config(24, scales=2, optimizer=optimizer, **FIRST)
+    return settings, run(photo(64, 96), [painting(64, 96)], settings)
+
+
 @pytest.mark.parametrize("optimizer", [pytest.param("lbfgs", marks=slow), "adam"])
 def test_iterates_count_and_end(optimizer):
-    settings = config(24, scales=2, optimizer=optimizer, **SHALLOW)
-    iterates = run(photo(64, 96), [painting(64, 96)], settings)
+    _, iterates = straight(optimizer)
     evaluations, done = ([getattr(one, k) for one in iterates] for k in ("evaluations", "done"))
     assert np.all(np.diff(evaluations) > 0) and 24 <= evaluations[-1] <= 24 + 4
     assert np.all(np.diff(done) > 0) and done[0] > 0 and done[-1] == 1
@@ -273,12 +281,10 @@ def test_bfloat16_goes_on_in_float32_where_it_finds_no_way_down():
 @pytest.mark.parametrize("optimizer", ["adam", pytest.param("lbfgs", marks=slow)])
 @pytest.mark.parametrize("at", ["first", "last of a scale", "second scale"])
 def test_a_resumed_run_is_that_without_a_break_bit_for_bit(optimizer, at):
-    settings = config(24, scales=2, optimizer=optimizer, **SHALLOW)
-    pictures = photo(64, 96), [painting(64, 96)]
-    iterates = run(*pictures, settings)
+    settings, iterates = straight(optimizer)
     of_first = sum(one.scale == 1 for one in iterates)
     stop = {"first": 1, "last of a scale": of_first - 1, "second scale": of_first + 2}[at]
-    again = run(*pictures, settings, state=iterates[stop].state)
+    again = run(photo(64, 96), [painting(64, 96)], settings, state=iterates[stop].state)
     assert np.array_equal(again[-1].image, iterates[-1].image)
     assert [one.evaluations for one in again] == [one.evaluations for one in iterates[stop + 1 :]]
 
@@ -306,7 +312,7 @@ def test_dull_pictures(which):
     content = constant if which == "constant photo" else content
     style = constant if which == "constant painting" else style
     # Adam is traced sooner, and both go the same way for these.
-    check_finite(run(content, [style], config(6, optimizer="adam")), content.shape)
+    check_finite(run(content, [style], config(4, optimizer="adam", **SHALLOW)), content.shape)
 
 
 @slow
@@ -319,7 +325,7 @@ def test_constant_pictures_by_lbfgs(value):
 
 def test_a_panorama():
     content = photo(40, 800)
-    check_finite(run(content, [painting()], config(3, optimizer="adam")), content.shape)
+    check_finite(run(content, [painting()], config(3, optimizer="adam", **FIRST)), content.shape)
 
 
 # -- starts ----------------------------------------------------------------------------------------
@@ -327,7 +333,7 @@ def test_a_panorama():
 
 def first(**values):
     """The image after one small step of Adam."""
-    settings = config(1, optimizer="adam", learning_rate=0.003, **SHALLOW | values)
+    settings = config(1, optimizer="adam", learning_rate=0.003, **FIRST | values)
     [iterate] = gatys(photo(), [painting()], settings)
     return iterate.image
 
@@ -337,7 +343,6 @@ def test_where_it_starts(tmp_path):
     noise = np.random.default_rng(3).normal(0.5, 0.15, (48, 48, 3)).clip(0, 1)
     for settings, start in (
         ({}, photo()),
-        ({"init": "content"}, photo()),
         ({"init": "style"}, painting()),
         ({"init": str(tmp_path / "a.png")}, resize(painting(60, 50), 48, 48)),
         ({"init": "noise", "seed": 3}, noise),
@@ -349,7 +354,7 @@ def test_where_it_starts(tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_a_start_that_is_the_answer(optimizer):
-    settings = config(10, style_weight=0, init="content", optimizer=optimizer, **SHALLOW)
+    settings = config(10, style_weight=0, init="content", optimizer=optimizer, **FIRST)
     with pytest.raises(UserError, match="The picture did not move .evaluations: .*: its start al"):
         run(photo(), [], settings)
 
@@ -366,16 +371,16 @@ def test_the_budget_holds_where_no_step_goes_down():
 
 
 def test_several_styles_by_their_shares():
-    settings = config(6, optimizer="adam", **SHALLOW)
+    settings = config(3, optimizer="adam", **FIRST)
     one, two = painting(), example("styles/scream.jpg")
 
     def result(styles, shares=()):
         return run(photo(), styles, settings, shares=shares)[-1].image
 
-    both = result([one, two])
+    both, alone = result([one, two]), result([one])
     np.testing.assert_allclose(result([one, two], [2.0, 2.0]), both, atol=1e-5)
-    np.testing.assert_allclose(result([one, two], [3.0, 0.0]), result([one]), atol=1e-5)
-    assert np.abs(both - result([one])).max() > 1e-3
+    np.testing.assert_allclose(result([one, two], [3.0, 0.0]), alone, atol=1e-5)
+    assert np.abs(both - alone).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["style_layers", "content_layers"])
