@@ -2,6 +2,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,11 +144,11 @@ def plain():
 
 
 @pytest.fixture
-def damaged(tmp_path):
+def damaged(tiny, tmp_path):
     """Makes a copy of the small checkpoint with other weights or another config."""
 
     def damaged(name="damaged", arrays=None, **changes):
-        directory = write_checkpoint(tmp_path / name)
+        directory = Path(shutil.copytree(tiny, tmp_path / name))
         if arrays:
             kept = dict(np.load(directory / "stylizer.npz"))
             kept.update({key: change(kept[key]) for key, change in arrays.items()})

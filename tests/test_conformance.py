@@ -1,5 +1,6 @@
 """What every registered class must do, one table for all; a class not in it is a failure."""
 
+import functools
 import importlib
 import inspect
 import json
@@ -201,6 +202,13 @@ every_callable = pytest.mark.parametrize("cls", CALLABLE, ids=lambda cls: cls.__
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
 
 
+@functools.cache
+def made(cls, bfloat16=False):
+    """An instance for all tests that do not change it."""
+    row = TABLE[cls]
+    return row.make(**row.bfloat16[0]) if bfloat16 and row.bfloat16 else row.make()
+
+
 def shapes(tree, function):
     """The function of every shape in a shape, a tuple or a dictionary of shapes."""
     if isinstance(tree, dict):
@@ -257,13 +265,13 @@ def test_it_is_registered_under_the_packages_name(cls):
 
 @every
 def test_its_config_goes_through_json_and_back(cls):
-    instance = TABLE[cls].make()
-    config = json.loads(json.dumps(instance.get_config()))
-    clone = cls.from_config(json.loads(json.dumps(config)))
-    assert type(clone) is cls
-    assert json.loads(json.dumps(clone.get_config())) == config
+    instance = made(cls)
+    kept = keras.saving.serialize_keras_object(instance)
+    clone = keras.saving.deserialize_keras_object(json.loads(json.dumps(kept)))
+    assert type(clone) is cls and clone.get_config() == instance.get_config()
+    assert json.loads(json.dumps(clone.get_config())) == json.loads(json.dumps(kept["config"]))
     if isinstance(instance, keras.layers.Layer):
-        assert config["name"] == clone.name == "given"
+        assert clone.name == "given"
         assert clone.trainable == instance.trainable
         assert [v.shape for v in clone.weights] == [v.shape for v in instance.weights]
 
@@ -272,25 +280,18 @@ def test_its_config_goes_through_json_and_back(cls):
 def test_its_config_holds_every_argument_that_it_takes(cls):
     """As in the table, where none is at its default; so none is forgotten by `get_config`."""
     taken = inspect.signature(cls.__init__).parameters if "__init__" in vars(cls) else {}
-    config = TABLE[cls].make(**(TABLE[cls].bfloat16 or ({},))[0]).get_config()
+    config = made(cls, bfloat16=True).get_config()
     for name in set(taken) - {"self", "args", "kwargs"}:
         assert name in config
         assert config[name] != taken[name].default or name == "dtype"
 
 
-@every
-def test_keras_serialises_it(cls):
-    instance = TABLE[cls].make()
-    kept = keras.saving.serialize_keras_object(instance)
-    clone = keras.saving.deserialize_keras_object(json.loads(json.dumps(kept)))
-    assert type(clone) is cls and clone.get_config() == instance.get_config()
-
-
 @every_model
-@pytest.mark.parametrize("trainable", [True, False])
-def test_trainable_is_kept_and_handed_down(cls, trainable):
-    clone = cls.from_config(TABLE[cls].make(trainable=trainable).get_config())
-    assert clone.trainable == trainable == bool(clone.trainable_weights)
+def test_trainable_is_kept_and_handed_down(cls):
+    assert bool(made(cls).trainable_weights) == made(cls).trainable
+    trainable = not made(cls).trainable
+    other = cls.from_config(made(cls).get_config() | {"trainable": trainable})
+    assert other.get_config()["trainable"] == trainable == bool(other.trainable_weights)
 
 
 # -- calls -----------------------------------------------------------------------------------------
@@ -299,7 +300,7 @@ def test_trainable_is_kept_and_handed_down(cls, trainable):
 @every_callable
 def test_odd_sizes(cls):
     row = TABLE[cls]
-    outputs = call(row.make(), row)
+    outputs = call(made(cls), row)
     assert keras.tree.map_structure(lambda x: x.shape, outputs) == row.outputs
     assert all(x.dtype == np.float32 and np.isfinite(x).all() for x in keras.tree.flatten(outputs))
 
@@ -312,7 +313,7 @@ def test_the_shape_it_foretells_is_the_shape_it_has(cls):
         free = len(shape) == 4
         return keras.KerasTensor((None, None, None, shape[3]) if free else (None, *shape[1:]))
 
-    foretold = row.make()(*(shapes(shape, symbol) for shape in row.arguments))
+    foretold = made(cls)(*(shapes(shape, symbol) for shape in row.arguments))
     if isinstance(row.outputs, dict):
         assert foretold.keys() == row.outputs.keys()
         pairs = [(foretold[name].shape, shape) for name, shape in row.outputs.items()]
@@ -326,8 +327,8 @@ def test_the_shape_it_foretells_is_the_shape_it_has(cls):
 @every_callable
 def test_bfloat16(cls):
     row = TABLE[cls]
-    keyword, dtype = row.bfloat16
-    instance = row.make(**keyword)
+    _, dtype = row.bfloat16
+    instance = made(cls, bfloat16=True)
     # Models take images, which are float32; layers what the one before them gave.
     given = "float32" if issubclass(cls, keras.Model) else "bfloat16"
     outputs = keras.tree.flatten(instance(*arguments(row, given)))
@@ -340,14 +341,14 @@ def test_it_does_not_change_its_arguments(cls):
     row = TABLE[cls]
     given = arguments(row)
     before = keras.tree.map_structure(np.array, given)
-    row.make()(*given)
+    made(cls)(*given)
     assert same(given, before)
 
 
 @every_model
 def test_training_makes_no_difference(cls):
     row = TABLE[cls]
-    model, given = row.make(), arguments(row)
+    model, given = made(cls), arguments(row)
     found = (model(*given, training=training) for training in (True, False))
     assert same(*(keras.tree.map_structure(np.asarray, outputs) for outputs in found))
 
@@ -358,8 +359,7 @@ def test_training_makes_no_difference(cls):
 @every_model
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_saved_loaded_and_its_weights_alone(cls, tmp_path):
-    row = TABLE[cls]
-    model = row.make()
+    row, model = TABLE[cls], made(cls)
     given = arguments(row)
     expected = keras.tree.map_structure(np.asarray, model(*given))
     model.save(tmp_path / "a.keras")
