@@ -5,8 +5,8 @@ import pytest
 
 from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
-from tf_style.gatys.pyramid import TILES, bytes_of, plan, tile_for
-from tf_style.memory import BASE_BYTES
+from tf_style.gatys.pyramid import bytes_of, plan, tile_for
+from tf_style.memory import BASE_BYTES, TILES
 
 # -- the plan --------------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from tf_style import memory
 from tf_style.errors import UserError
 from tf_style.images.writing import write_image
-from tf_style.inference.planning import plans_of, size_of
+from tf_style.inference.planning import plan_tiles, plans_of, size_of
 from tf_style.inference.tiled import TiledTransfer
 from tf_style.option_groups import StylizeConfig
 
@@ -82,3 +83,53 @@ def test_a_photo_that_does_not_fit_as_a_painting_is_done_as_a_photo(stylize, pho
 def test_size_of():
     assert size_of(StylizeConfig(), 3000, 2000) == (1024, 683)
     assert size_of(StylizeConfig(crop=True, content_size=0), 300, 200) == (200, 200)
+
+
+# -- tiles -----------------------------------------------------------------------------------------
+
+
+def plan(height=8192, width=8192, **changes):
+    return plan_tiles(height, width, "a.jpg", **{"halo": 32, "scratch": 2**31} | changes)
+
+
+def test_tiles_as_large_as_fit(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**11)
+    found = [plan(max_memory=gigabytes) for gigabytes in (4.2, 4, 2, 1.2)]
+    assert [(one.tile, one.spilled) for one in found] == [
+        (1024, False), (1024, True), (1024, True), (512, True),
+    ]  # fmt: skip
+    for one, gigabytes in zip(found, (4.2, 4, 2, 1.2), strict=True):
+        assert one.memory <= gigabytes * 1e9 and one.scratch == 2**31
+    # What is kept is counted once: here or there.
+    assert found[0].memory - found[1].memory == 2**31
+    assert plan(tile=300).tile == 300
+
+
+def test_a_photo_that_was_resized_counts_as_floats(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**11)
+    pixels = 8192**2
+    floats = plan(source_pixels=pixels + 1)
+    assert floats.memory - plan().memory == 9 * pixels
+    large = plan(source_pixels=10 * pixels)
+    assert large.memory == memory.BASE_BYTES + 270 * pixels
+
+
+def test_no_tiles_fit(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    sentence = "a.jpg at 9000x9000 in tiles of 128 px would take about 1.3 GB of memory, and 1.0 GB"
+    with pytest.raises(
+        UserError, match=sentence + r" are free: --content-size (\d+) fits.$"
+    ) as fault:
+        plan(9000, 9000)
+    # As a whole, as it would then be done.
+    side = int(str(fault.value).split("--content-size ")[1].split()[0])
+    assert 0.95 * 10**9 < memory.untiled_bytes(side, side) <= 10**9
+    with pytest.raises(
+        UserError, match=r"tiles of 1000 px would .*: --tile-size 0 --content-size \d+ f"
+    ):
+        plan(4000, 4000, tile=1000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**8)
+    with pytest.raises(UserError, match=": end other programs.$"):
+        plan(4000, 4000)
+    with pytest.raises(UserError, match="--max-memory is 0.01 GB: raise it.$"):
+        plan(4000, 4000, max_memory=0.01)

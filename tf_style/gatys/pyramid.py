@@ -7,7 +7,7 @@ from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.tiled_objective import halo_of
 from tf_style.images.resizing import scaled_size
-from tf_style.memory import BASE_BYTES
+from tf_style.memory import TILES, first_that_fits, untiled_bytes, window_pixels
 from tf_style.nn.style_losses import layers_that_count
 from tf_style.nn.vgg import VGGEncoder
 
@@ -33,10 +33,6 @@ PICTURE_BYTES = 400
 # Of each pair of L-BFGS's history: a step, a change of the gradient, and one of them once more
 # while a state is written.
 PAIR_BYTES = 3 * 12
-
-# Sides of the tiles to choose from. The larger, the less is computed twice: an evaluation costs at
-# most 2.5 of one without tiles with those of 512 px, 4 with 256, 8 with 128 (VGG19 to relu5_1).
-TILES = (1024, 768, 512, 384, 256, 128)
 
 
 def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tuple]:
@@ -98,8 +94,8 @@ def bytes_of(config: GatysConfig, height: int, width: int, tile: int = 0) -> tup
     history = PAIR_BYTES * config.history if config.optimizer == "lbfgs" else 0
     if not tile:
         return EVALUATION_BYTES + history, 0
-    window = [min(side, tile + 2 * _halo(config)) for side in (height, width)]
-    return PICTURE_BYTES + history, EVALUATION_BYTES * window[0] * window[1]
+    window = window_pixels(height, width, tile, _halo(config))
+    return PICTURE_BYTES + history, EVALUATION_BYTES * window
 
 
 def tile_for(
@@ -123,10 +119,12 @@ def tile_for(
         return 0
     known = () if before is None else (before,)
     choices = (config.tile_size,) if config.tile_size else (*known, 0, *TILES)
-    for tile in choices:
+
+    def total(tile):
         each, fixed = bytes_of(config, height, width, tile)
-        if BASE_BYTES + each * height * width + fixed <= limit:
-            break
+        return untiled_bytes(height, width, each) + fixed
+
+    tile = first_that_fits(choices, total, limit)
     # Otherwise one window is the whole picture.
     return tile if tile and max(height, width) > tile + 2 * _halo(config) else 0
 

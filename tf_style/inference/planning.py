@@ -1,7 +1,9 @@
 """Which photos of a folder are done in tiles, and what does not fit, from headers alone."""
 
 import contextlib
+import itertools
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +13,28 @@ from tf_style.images.reading import probe
 from tf_style.images.resizing import scaled_size
 from tf_style.inference.tile_buffer import check_disk
 from tf_style.inference.tiled import TiledTransfer
-from tf_style.memory import TilePlan, allowed_memory, check_memory, plan_tiles, untiled_bytes
+from tf_style.memory import (
+    BASE_BYTES,
+    TILES,
+    allowed_memory,
+    check_memory,
+    first_that_fits,
+    side_that_fits,
+    too_large,
+    untiled_bytes,
+    window_pixels,
+)
 from tf_style.option_groups import StylizeConfig
 
-__all__ = ["Plans", "plans_of", "size_of"]
+__all__ = ["Plans", "TilePlan", "plan_tiles", "plans_of", "size_of"]
+
+# Peak of a tile, for which the features of skip layers are not held: 1.57 GB in float32 with the
+# halo around 1024 px, BASE_BYTES included, 1.13 GB in bfloat16.
+TILE_BYTES_PER_PIXEL = 1150
+
+# Bytes a pixel of the whole picture: photo and result in 8 bits, and while the result is written
+# Pillow's copy, of 4 bytes, and the file. A photo that was resized or cropped is float32.
+PIXELS, WRITING, FLOATS = 6, 13, 9
 
 
 def size_of(config: StylizeConfig, height: int, width: int) -> tuple[int, int]:
@@ -32,6 +52,82 @@ def size_of(config: StylizeConfig, height: int, width: int) -> tuple[int, int]:
     side = min(height, width)
     cropped = (side, side) if config.crop else (height, width)
     return scaled_size(*cropped, longer=config.content_size)
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """How a picture is done in tiles.
+
+    Attributes:
+        tile: Side of a tile in pixels, without its halo.
+        spilled: Whether what is kept between the passes lies in a scratch file.
+        memory: Bytes that it takes above the program's own.
+        scratch: Bytes that are kept between the passes, in memory or in the file.
+    """
+
+    tile: int
+    spilled: bool
+    memory: int
+    scratch: int
+
+
+def plan_tiles(
+    height: int,
+    width: int,
+    what: str,
+    halo: int,
+    scratch: int,
+    *,
+    tile: int = 0,
+    source_pixels: int = 0,
+    max_memory: float = 0.0,
+) -> TilePlan:
+    """Return the largest tiles that fit into memory, with what is kept between passes if that fits.
+
+        bytes = BASE_BYTES + max(PIXELS * height * width
+                                 + TILE_BYTES_PER_PIXEL * (tile + 2 * halo)**2,
+                                 WRITING * height * width)
+
+    Args:
+        height: Pixels, as the network will see them.
+        width: Pixels, as the network will see them.
+        what: Name of the picture, for the sentence.
+        halo: Pixels around a tile that are computed besides.
+        scratch: Bytes that are kept between the passes.
+        tile: Side of a tile that is asked for; 0: the largest that fits.
+        source_pixels: Pixels of the photo before it was resized or cropped; 0 if it was neither.
+        max_memory: GB that a picture may take; 0: all that is free.
+
+    Raises:
+        UserError: Not even the smallest tiles fit.
+
+    Example:
+        >>> plan = plan_tiles(2000, 3000, "photo.jpg", 32, 192_000_000, max_memory=1.0)
+        >>> plan.tile, plan.spilled
+        (512, False)
+    """
+    allowed, pixels = allowed_memory(max_memory), height * width
+    more = FLOATS if source_pixels else 0
+    # Resizing takes the photo as float32 twice.
+    apart = max((WRITING + more) * pixels, 3 * FLOATS * source_pixels)
+
+    def bytes_of(choice):
+        side, spilled = choice
+        at_work = (PIXELS + more) * pixels
+        at_work += TILE_BYTES_PER_PIXEL * window_pixels(height, width, side, halo)
+        return BASE_BYTES + max(at_work + scratch * (not spilled), apart)
+
+    choices = itertools.product((tile,) if tile else TILES, (False, True))
+    side, spilled = choice = first_that_fits(choices, bytes_of, allowed)
+    memory = bytes_of(choice)
+    if memory <= allowed:
+        return TilePlan(side, spilled, memory, scratch)
+    # As a whole: a photo that is made smaller is not read in tiles.
+    fits = side_that_fits(max(height, width), pixels, allowed)
+    smaller = f"{'--tile-size 0 ' * bool(tile)}--content-size {fits} fits" if fits else ""
+    raise too_large(
+        f"{what} at {width}x{height} in tiles of {side} px", memory, allowed, max_memory, smaller
+    )
 
 
 class Plans(NamedTuple):
