@@ -99,6 +99,12 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def shallow(tmp_path_factory):
+    """The smallest checkpoint, whose graphs are made soonest; not to be written to."""
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "shallow", "relu1_1")
+
+
+@pytest.fixture(scope="session")
 def stylize(tiny):
     from tf_style.inference.style_transfer import load
 
