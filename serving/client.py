@@ -24,12 +24,12 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent.parent))  # Where tf_style is not installed.
 
 from tf_style.errors import UserError
+from tf_style.files import write_atomically
 from tf_style.images.listing import list_images
 from tf_style.images.outputs import short_names
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_longer, fit_shorter
 from tf_style.images.writing import encode_image
-from tf_style.nn.vgg_weights import write_atomically
 
 # gRPC's own limit for what is received is 4 MB.
 MESSAGE_BYTES = 64 * 2**20

@@ -241,7 +241,7 @@ def test_what_a_training_ends_with_is_a_command_that_works(call, folders):
         (["--style-layers=relu4_1"], "`style_layers` must not lie behind `content_layer`"),
         (["--encoder=vgg19", "--encoder-weights=packaged"], "Only VGG16's weights are packaged"),
         (["--encoder-weights=none.h5"], "There is no encoder weight file 'none.h5'"),
-        ([f"--encoder-weights={__file__}"], r"test_cli.py is neither HDF5 nor \.npz"),
+        ([f"--encoder-weights={__file__}"], r"test_programs.py is neither HDF5 nor \.npz"),
         (["--encoder-sha256=00"], "is not the expected weight file: its SHA-256 is"),
         (["--val-content-path=a"], "are given together or not"),
         (["--batchsize=3"], r"no flag --batchsize; did you mean --batch-size\?"),

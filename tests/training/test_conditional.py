@@ -184,7 +184,7 @@ def test_the_backbone_takes_its_weights_from_a_file(folders, mobilenet):
             "Only VGG16's weights are packaged. .* use --backbone vgg16, or --backbone-we",
         ),
         ("none.h5", "no backbone weight file 'none.h5'; --backbone-weights takes `imagenet`, or"),
-        (__file__, "test_conditional_trainer.py holds no weights of MobileNetV2 without its top"),
+        (__file__, "test_conditional.py holds no weights of MobileNetV2 without its top"),
     ):
         with pytest.raises(UserError, match=fault):
             load_trunk(predictor, path)
