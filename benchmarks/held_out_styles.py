@@ -18,7 +18,7 @@ from tf_style.gatys.objective import Objective
 from tf_style.gatys.optimisation import encoder_for
 from tf_style.images.listing import list_images
 from tf_style.inference.style_transfer import StyleTransfer, load
-from tf_style.training.config_conditional import PredictedConfig
+from tf_style.training.config import PredictedConfig
 
 # Quantiles that are printed.
 QUANTILES = (0.1, 0.5, 0.9)

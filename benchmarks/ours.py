@@ -18,13 +18,14 @@ from benchmarks.measure import Job
 from tf_style.files import write_npz
 from tf_style.images.reading import read_image
 from tf_style.images.writing import to_uint8, write_image
+from tf_style.inference.config import StylizeConfig
 from tf_style.inference.folder import stylize_folder
 from tf_style.inference.style_transfer import load
 from tf_style.nn.adain import restyled, statistics_of
 from tf_style.nn.losses import content_loss, moments_loss
 from tf_style.nn.vgg import layer_names, style_of
-from tf_style.option_groups import StylizeConfig, TrainConfig
 from tf_style.training.adain import AdaINTrainer
+from tf_style.training.config import TrainConfig
 
 # --- A pair ---
 

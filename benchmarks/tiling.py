@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import parser_of, square
 from tf_style.images.reading import read_image
 from tf_style.images.writing import write_image
-from tf_style.option_groups import StylizeConfig
+from tf_style.inference.config import StylizeConfig
 
 
 def measure(options, photos: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 import tf_style
-from tf_style.config import by_group
+from tf_style.option_groups import by_group
 
 DOCS = Path(__file__).resolve().parent
 GENERATED = DOCS / "generated"

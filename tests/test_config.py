@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tf_style.config import Options, from_dict, mixture, names_among, option, same, weighted
+from tf_style.config import Options, decisive, from_dict, option, same_run
 from tf_style.errors import UserError
 from tf_style.evaluation.config import EvaluateConfig
-from tf_style.option_groups import StylizeConfig, TrainConfig
+from tf_style.inference.config import StylizeConfig
+from tf_style.mixtures import mixture, names_among, weighted
+from tf_style.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,19 +22,45 @@ class Paint(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class Varnish(Options):
-    brush: int = same(Paint, "brush", default=5, group="finish")
-    colour: str = same(Paint, "colour")
+class Varnish(Paint):
+    brush: int = 5
+    coats: int = option(1, "How often it is applied.", low=1, changeable=True)
+    can: str = option("", "Where it is.", changeable=True, path="out")
 
 
-def test_the_same_option_of_another_config_but_for_what_is_changed():
-    brush, colour = dataclasses.fields(Varnish)
+def test_another_default_keeps_the_help_and_the_checks():
+    brush, colour, *_ = dataclasses.fields(Varnish)
     other_brush, other_colour, _ = dataclasses.fields(Paint)
-    assert (brush.default, brush.metadata) == (5, other_brush.metadata | {"group": "finish"})
+    assert (brush.default, brush.metadata) == (5, other_brush.metadata)
     assert (colour.default, colour.metadata) == ("red", other_colour.metadata)
     assert (Varnish().brush, Paint().brush) == (5, 3)
     with pytest.raises(UserError, match="`brush` must be between 1 and 9. Received: 10"):
         Varnish(brush=10)
+
+
+def test_a_run_stays_the_same_whatever_changeable_options_it_gets():
+    assert decisive(Varnish(coats=3)) == {"brush": 5, "colour": "red", "preset": ""}
+    before = dataclasses.asdict(Varnish(coats=3, can="old"))
+    same_run(before, Varnish(can="new"), "shed")
+    with pytest.raises(UserError) as fault:
+        same_run(before, Varnish(brush=6, can="new"), "shed")
+    assert str(fault.value) == (
+        "The run in shed has brush=5, not 6: give the same options, another --can, or --overwrite "
+        "to begin anew."
+    )
+    same_run(before, Varnish(brush=6), "shed", free=("brush",))
+
+
+def test_a_run_had_the_default_of_an_option_that_is_younger():
+    before = {"brush": 5, "older": "option"}
+    same_run(before, Varnish(), "shed")
+    with pytest.raises(UserError, match="The run in shed has colour='red', not 'blue': give "):
+        same_run(before, Varnish(colour="blue"), "shed")
+
+
+def test_paths_that_are_given():
+    assert Varnish().paths("out") == {}
+    assert Varnish(can="x").paths("out") == {"can": "x"} and Varnish(can="x").paths("in") == {}
 
 
 def test_what_has_a_default_is_not_empty():

@@ -19,7 +19,7 @@ from tf_style import machine
 from tf_style.cli import flags
 from tf_style.errors import UserError
 from tf_style.images.writing import write_image
-from tf_style.option_groups import TrainConfig
+from tf_style.training.config import TrainConfig
 from tf_style.training.loop import train
 
 OPTIONS = {
@@ -279,7 +279,7 @@ import json
 import numpy as np, tensorflow as tf
 from tf_style import machine
 from tf_style.training.adain import AdaINTrainer
-from tf_style.option_groups import TrainConfig
+from tf_style.training.config import TrainConfig
 from tf_style.nn.vgg import CALIBRATION
 from tf_style.images.reading import read_image
 

@@ -4,12 +4,14 @@ import math
 
 import pytest
 
-from tf_style.config import by_group, from_dict, weighted
+from tf_style.config import from_dict
 from tf_style.errors import UserError
 from tf_style.export.config import ExportConfig
-from tf_style.gatys.config import PRESETS, STYLE_LOSS_NAMES, GatysConfig
-from tf_style.option_groups import StylizeConfig, TrainConfig
-from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.gatys.config import PRESETS, GatysConfig
+from tf_style.inference.config import StylizeConfig
+from tf_style.mixtures import weighted
+from tf_style.option_groups import GROUPS, STYLE_LOSS_NAMES, by_group, check_count
+from tf_style.training.config import ConditionalConfig, PredictedConfig, TrainConfig
 
 CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig,
            ExportConfig]  # fmt: skip
@@ -108,9 +110,7 @@ def test_every_field_says_what_it_is(config, field):
 @pytest.mark.parametrize("config", CONFIGS)
 def test_fields_of_a_group_stand_together(config):
     groups = [field.metadata["group"] for field in by_group(config)]
-    assert len([a for a, b in zip(groups, groups[1:] + [""], strict=True) if a != b]) == len(
-        set(groups)
-    )
+    assert groups == sorted(groups, key=GROUPS.index)
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_choices(config, field):
         (TrainConfig, {"val_style_path": "a"}, "are given together"),
         (StylizeConfig, {"overwrite": True, "skip_existing": True}, "exclude each other"),
         (StylizeConfig, {"style_weights": (0, 0)}, r"are all zero. Received: \(0, 0\)"),
-        (GatysConfig, {"overwrite": True, "skip_existing": True}, "`overwrite` excludes"),
-        (GatysConfig, {"overwrite": True, "resume": True}, "`overwrite` excludes"),
+        (GatysConfig, {"overwrite": True, "skip_existing": True}, "exclude each other"),
+        (GatysConfig, {"overwrite": True, "resume": True}, "`overwrite` and `resume` exclude each"),
         (GatysConfig, {"style_weights": (0, 0)}, r"are all zero. Received: \(0, 0\)"),
         (GatysConfig, {"style_loss": ("gram", "cosine:2")}, "`style_loss` must be one of gram, "
          "polynomial, linear, moments, gaussian. Received: 'cosine'"),
@@ -253,3 +253,9 @@ def test_round_trip_through_json(config):
 def test_frozen(config):
     with pytest.raises(dataclasses.FrozenInstanceError):
         config().seed = 3
+
+
+def test_a_blend_needs_a_weight_for_each_style():
+    check_count((1, 2), ["a", "b"])
+    with pytest.raises(UserError, match="one number for each of the 2 styles. Received: 3"):
+        check_count((1, 2, 3), ["a", "b"])

@@ -16,8 +16,8 @@ from tf_style.cli import stylize as stylize_cli
 from tf_style.cli import train as train_cli
 from tf_style.export.config import ExportConfig
 from tf_style.gatys.config import GatysConfig
-from tf_style.option_groups import StylizeConfig, TrainConfig
-from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.inference.config import StylizeConfig
+from tf_style.training.config import ConditionalConfig, PredictedConfig, TrainConfig
 from tf_style.training.data import MAX_BAD_SHARE
 
 ROOT = Path(__file__).parent.parent

@@ -1,57 +1,79 @@
-"""What a config is made of: fields with their help, checks and source, presets, weights by name.
+"""What a config is made of: options with their help, checks and source; presets; same runs.
 
-The dataclasses in `config.py` and `config_gatys.py` are the single source of all options: the
-scripts' flags, `--help`, the README's tables and the checkpoint's `config.json` are made from
-their fields.
+The dataclasses in the rooms' `config.py` are the single source of all options: the commands' flags,
+`--help`, the documentation's tables and the checkpoint's `config.json` are made from their fields.
 """
 
 import dataclasses
-import difflib
+import json
 import math
 import os
-import re
 import typing
-import unicodedata
 
 from tf_style.errors import UserError
 
-__all__ = [
-    "Options",
-    "by_group",
-    "check_style",
-    "from_dict",
-    "mixture",
-    "names_among",
-    "option",
-    "readable",
-    "same",
-    "weighted",
-]
+__all__ = ["Options", "decisive", "from_dict", "option", "same_run"]
 
 
-def option(default, help, *, choices=None, low=None, high=None, group=""):
-    """A field with its help and the values it takes; `low` and `high` are themselves allowed.
+def option(
+    default,
+    help,
+    *,
+    choices=None,
+    low=None,
+    high=None,
+    group="",
+    changeable=False,
+    path="",
+):
+    """Return a dataclass field with its help and the values it takes.
 
     A word is not empty unless its default is.
+
+    Args:
+        default: The value where none is given.
+        help: One or two sentences for `--help` and the documentation.
+        choices: The words it may be.
+        low: The smallest number allowed.
+        high: The largest number allowed.
+        group: The heading it stands under.
+        changeable: Whether a run may be resumed with another value.
+        path: `in` for pictures that are read, `out` for a folder or file that is written.
     """
-    metadata = {"help": help, "choices": choices, "low": low, "high": high, "group": group}
+    metadata = {
+        "help": help, "choices": choices, "low": low, "high": high, "group": group,
+        "changeable": changeable, "path": path,
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
-
-
-def same(config_class, name, **changes):
-    """The field of another config, but for what is changed."""
-    field = config_class.__dataclass_fields__[name]
-    return option(**{"default": field.default} | dict(field.metadata) | changes)
 
 
 class Options:
     """A dataclass whose values are checked against its fields when it is made.
 
-    Lists become tuples and paths strings, so that every config can be written as JSON.
+    Lists become tuples and paths strings, so that every config can be written as JSON. A subclass
+    that gives an inherited option another default keeps its help and its checks.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Brush(Options):
+        ...     width: int = option(3, "Width of the brush.", low=1)
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Roller(Brush):
+        ...     width: int = 30
+        >>> Roller().width
+        30
     """
 
     # Name -> values that stand in for the defaults, for configs with a field `preset`.
     presets: typing.ClassVar[dict[str, dict]] = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in vars(cls).get("__annotations__", ()):
+            value, inherited = vars(cls).get(name), _inherited(cls, name)
+            if inherited and not isinstance(value, dataclasses.Field):
+                field = dataclasses.field(default=value, metadata=inherited.metadata)
+                setattr(cls, name, field)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -72,12 +94,23 @@ class Options:
                 if one == math.inf:
                     raise UserError(f"`{field.name}` must be finite. Received: {one}")
 
+    def paths(self, kind: str) -> dict[str, str]:
+        """Return the paths that are given, by their options: what is read, or what is written.
 
-def by_group(config_class: type) -> list[dataclasses.Field]:
-    """A config's fields with those of a group together: what a subclass adds comes last in it."""
-    fields = dataclasses.fields(config_class)
-    groups = list(dict.fromkeys(field.metadata["group"] for field in fields))
-    return sorted(fields, key=lambda field: groups.index(field.metadata["group"]))
+        Args:
+            kind: `in` or `out`.
+        """
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.metadata["path"] == kind and getattr(self, field.name)
+        }
+
+
+def _inherited(cls, name):
+    """The field of that name of the nearest base that has one."""
+    found = (vars(base).get("__dataclass_fields__", {}).get(name) for base in cls.__mro__[1:])
+    return next(filter(None, found), None)
 
 
 def from_dict(config_class: type, values: dict) -> typing.Any:
@@ -89,7 +122,7 @@ def from_dict(config_class: type, values: dict) -> typing.Any:
         UserError: An unknown field, which names the known ones.
 
     Example:
-        >>> from tf_style.option_groups import TrainConfig
+        >>> from tf_style.training.config import TrainConfig
         >>> from_dict(TrainConfig, {"style_layers": ["relu1_1"]}).style_layers
         ('relu1_1',)
     """
@@ -101,115 +134,48 @@ def from_dict(config_class: type, values: dict) -> typing.Any:
     return config_class(**(preset | values))
 
 
-def weighted(items: tuple[str, ...], what: str = "items") -> dict[str, float]:
-    """Names with weights that sum to 1, from `name` or `name:weight` each.
-
-    Raises:
-        UserError: No name, one twice, or weights that are no numbers, negative or all zero.
-
-    Example:
-        >>> weighted(("relu1_1", "relu2_1:3"))
-        {'relu1_1': 0.25, 'relu2_1': 0.75}
-    """
-    return _shares([item.partition(":")[::2] for item in items], what)
-
-
-def mixture(items: tuple[str, ...], known: tuple[str, ...]) -> dict[str, float]:
-    """The styles of a mixture with weights that sum to 1, as `weighted`.
-
-    Names come from files, and may hold the commas and colons that separate them from one another
-    and from their weights: a known name is taken as a whole.
+def decisive(config: Options) -> dict[str, typing.Any]:
+    """Return the options that make a run the one it is, as JSON has them.
 
     Args:
-        items: What is asked for, split at its commas.
-        known: Names of the styles there are; the result has those of them, and names as they were
-            typed of what is not there.
+        config: All options of the run.
 
     Example:
-        >>> mixture(("10:30:3", "Night", " rain"), ("10:30", "Night, rain"))
-        {'10:30': 0.75, 'Night, rain': 0.25}
+        >>> from tf_style.training.config import TrainConfig
+        >>> "seed" in decisive(TrainConfig()), "save_iter" in decisive(TrainConfig())
+        (True, False)
     """
-    return _shares(_matched(items, known), "style")
+    kept = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if not field.metadata["changeable"]
+    }
+    return json.loads(json.dumps(kept))
 
 
-def names_among(items: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of styles without weights, put together as by `mixture`.
-
-    Example:
-        >>> names_among(("Night", "rain", "wave"), ("Night, rain", "wave"))
-        ('Night, rain', 'wave')
-    """
-    return tuple(f"{name}:{weight}" if weight else name for name, weight in _matched(items, known))
-
-
-def readable(name: str) -> str:
-    r"""A file's name as a person types it: accents composed, and what is not UTF-8 as Latin-1.
-
-    Example:
-        >>> readable("Cafe\u0301"), readable("caf\udce9")
-        ('Café', 'café')
-    """
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        name = name.encode(errors="surrogateescape").decode("latin-1")
-    return unicodedata.normalize("NFC", name)
-
-
-def _matched(items, known):
-    """Names, of the known ones where they match, and the text of their weights."""
-    names = {_spelled(name): name for name in known}
-    # Longer ones first, as one may begin with another and a comma.
-    choice = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    item = re.compile(rf"({choice}) *(?::([^,]*))?(?:,|$)")
-    rest, found = _spelled(",".join(items)), []
-    while rest:
-        if match := item.match(rest):
-            name, weight, rest = names[match[1]], match[2] or "", rest[match.end() :]
-        else:
-            first, _, rest = rest.partition(",")
-            name, _, weight = first.partition(":")
-        found.append((name, weight))
-    return found
-
-
-def _spelled(name):
-    """As typed in a list, which has blanks around its commas or none."""
-    return re.sub(r"\s*,\s*", ",", readable(name)).strip()
-
-
-def _shares(found, what):
-    """Names with weights that sum to 1, from pairs of texts."""
-    shares = {}
-    for name, weight in found:
-        try:
-            shares[name] = float(weight or 1)
-        except ValueError:
-            shares[name] = math.nan
-        if not 0 <= shares[name] < math.inf:
-            given = f"{name}:{weight}"
-            raise UserError(f"`{what}` takes name:weight, 0 or more. Received: {given!r}")
-    if len(shares) != len(found) or not sum(shares.values()) > 0:
-        reason = "names one twice" if len(shares) != len(found) else "needs a weight above 0"
-        given = ",".join(f"{name}:{weight}" if weight else name for name, weight in found)
-        raise UserError(f"`{what}` {reason}. Received: {given or 'none'}")
-    return {name: weight / sum(shares.values()) for name, weight in shares.items()}
-
-
-def check_style(name: str, known: tuple[str, ...]) -> None:
-    """Refuse the name of a style that is not there.
+def same_run(before: dict, config: Options, where: str, free: tuple[str, ...] = ()) -> None:
+    """Refuse to resume a run with options that would make it another one.
 
     Args:
-        name: Of a style.
-        known: Names that there are.
+        before: The options the run began with. One that is missing is younger than the run, which
+            had its default.
+        config: The options that are asked for now.
+        where: The run's folder, for the message.
+        free: Further options that may change.
 
     Raises:
-        UserError: It lists the known ones.
+        UserError: An option differs that may not.
 
     Example:
-        >>> check_style("wave", ("wave", "night"))
+        >>> from tf_style.training.config import TrainConfig
+        >>> same_run({"seed": 0, "save_iter": 10}, TrainConfig(save_iter=500), "ckpt")
     """
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}? Known" if near else "known"
-        raise UserError(f"There is no style {name!r}; {hint} are {', '.join(known)}.")
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for name, new in decisive(config).items():
+        old = before.get(name, json.loads(json.dumps(defaults[name])))
+        if name not in free and old != new:
+            folder = next(iter(config.paths("out")), "out_path").replace("_", "-")
+            raise UserError(
+                f"The run in {where} has {name}={old!r}, not {new!r}: give the same options, "
+                f"another --{folder}, or --overwrite to begin anew."
+            )

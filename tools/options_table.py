@@ -7,12 +7,12 @@ import re
 import sys
 from pathlib import Path
 
-from tf_style.config import by_group
 from tf_style.evaluation.config import EvaluateConfig
 from tf_style.export.config import ExportConfig
 from tf_style.gatys.config import GatysConfig
-from tf_style.option_groups import StylizeConfig, TrainConfig
-from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.inference.config import StylizeConfig
+from tf_style.option_groups import by_group
+from tf_style.training.config import ConditionalConfig, PredictedConfig, TrainConfig
 
 README = Path(__file__).parent.parent / "README.md"
 CONFIGS = (

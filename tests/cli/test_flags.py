@@ -8,8 +8,9 @@ from tf_style.cli import flags
 from tf_style.errors import UserError
 from tf_style.export.config import ExportConfig
 from tf_style.gatys.config import PRESETS, GatysConfig
-from tf_style.option_groups import StylizeConfig, TrainConfig
-from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.inference.config import StylizeConfig
+from tf_style.option_groups import by_group
+from tf_style.training.config import ConditionalConfig, PredictedConfig, TrainConfig
 
 CONFIGS = [TrainConfig, ConditionalConfig, PredictedConfig, StylizeConfig, GatysConfig,
            ExportConfig]  # fmt: skip
@@ -251,7 +252,7 @@ def test_help(config, columns, monkeypatch):
             assert getattr(flags.parse(config, ["x", f"--{name}={default}"]), field.name) == (
                 field.default
             )
-    groups = [field.metadata["group"].capitalize() + ":" for field in dataclasses.fields(config)]
+    groups = [field.metadata["group"].capitalize() + ":" for field in by_group(config)]
     assert [line for line in text.splitlines() if line in groups] == list(dict.fromkeys(groups))
 
 

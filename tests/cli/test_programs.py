@@ -24,8 +24,8 @@ from tf_style.cli import conditional as conditional_cli
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.images.reading import read_image
 from tf_style.images.writing import write_image
-from tf_style.option_groups import StylizeConfig, TrainConfig
-from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.inference.config import StylizeConfig
+from tf_style.training.config import ConditionalConfig, PredictedConfig, TrainConfig
 
 DOORS = {"stylize.py": (stylize, StylizeConfig), "train.py": (train, TrainConfig)}
 
@@ -151,7 +151,7 @@ def test_non_finite(call, folders, damaged, kernel, sentence):
         ({"contnet_size": 3}, r"no flag --contnet-size; did you mean --content-size\? See --help"),
         (
             {"content_size": 10**9, "content": "huge"},
-            "would take about .* GB of memory in tiles of 128 px, and .* fits",
+            "in tiles of 128 px would take about .* GB of memory, and .* fits",
         ),
     ],
     ids=lambda x: ",".join(x) if isinstance(x, dict) else "",
@@ -476,7 +476,7 @@ def test_the_work_goes_on_when_nobody_reads(name, request, monkeypatch, folders,
 def test_closed_streams_are_given_to_no_file(tmp_path):
     code = (
         "import sys; from tf_style.cli import app\n"
-        "from tf_style.option_groups import StylizeConfig\n"
+        "from tf_style.inference.config import StylizeConfig\n"
         "def main(config):\n"
         "    with open(sys.argv[1], 'w') as file, app.progress_bar() as bar:\n"
         "        app.say(bar, 'told')\n"

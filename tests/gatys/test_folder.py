@@ -125,7 +125,7 @@ def test_a_damaged_state_is_told(options, tmp_path):
     paint(options, 3)
     (tmp_path / "out/coast_stylized_night.png.progress/state.npz").write_bytes(b"PK\3\4")
     fault = list(paint_folder(GatysConfig(**options, resume=True)))[-1].fault
-    assert "cannot be gone on from" in str(fault) and "--overwrite" in str(fault)
+    assert "cannot be resumed" in str(fault) and "--overwrite" in str(fault)
 
 
 @pytest.mark.slow

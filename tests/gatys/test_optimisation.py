@@ -7,17 +7,19 @@ import tensorflow as tf
 from conftest import ROOT
 
 from tf_style import memory
-from tf_style.config import from_dict, weighted
+from tf_style.config import from_dict
 from tf_style.errors import UserError
 from tf_style.gatys import pyramid
-from tf_style.gatys.config import STYLE_LOSS_NAMES, GatysConfig
+from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.objective import Objective
 from tf_style.gatys.optimisation import encoder_for, gatys
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import resize
 from tf_style.images.writing import write_image
+from tf_style.mixtures import weighted
 from tf_style.nn.style_losses import LossWeights, loss_weights
 from tf_style.nn.vgg import build_encoder
+from tf_style.option_groups import STYLE_LOSS_NAMES
 
 slow = pytest.mark.slow
 SHALLOW = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}

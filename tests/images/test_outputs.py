@@ -1,22 +1,21 @@
 """Names of results, and which of them are to be made."""
 
-from pathlib import Path
-
 import pytest
 from conftest import picture
 
 from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
-from tf_style.images.outputs import check_count, outputs_of, pictures_of, short_names
+from tf_style.images.outputs import outputs_of, pictures_of, short_names
 from tf_style.images.writing import write_image
-from tf_style.option_groups import StylizeConfig
+from tf_style.inference.config import StylizeConfig
 
 
-def results(folder, config_class=StylizeConfig, unfinished=None, **options):
+def results(folder, config_class=StylizeConfig, unfinished=lambda path: False, **options):
     paths = {f"{name}_path": str(folder / name) for name in ("content", "style", "out")}
     config = config_class(**paths | options)
     contents, styles = (pictures_of(config, name) for name in ("content_path", "style_path"))
-    return outputs_of(config, contents, list(short_names(styles).values()), unfinished)
+    labels = list(short_names(styles).values())
+    return outputs_of(config, contents, labels, unfinished, options.get("resume", False))
 
 
 def fill(folder, names, seed=0):
@@ -135,12 +134,6 @@ def test_results_among_the_pictures_are_refused(tmp_path, side):
     fill(path.parent, ["mine.png"])
     with pytest.raises(UserError, match=f"--{side}-path: .*mine.png` may be a picture to read"):
         results(tmp_path, out_path=within)
-
-
-def test_a_blend_needs_a_weight_for_each_style():
-    check_count((1, 2), [Path("a"), Path("b")])
-    with pytest.raises(UserError, match="one number for each of the 2 styles. Received: 3"):
-        check_count((1, 2, 3), [Path("a"), Path("b")])
 
 
 def test_a_fault_names_the_flag(tmp_path):

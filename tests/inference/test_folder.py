@@ -19,9 +19,9 @@ from tf_style.images.reading import probe, read_image
 from tf_style.images.resizing import center_crop, concat, fit_longer, fit_shorter
 from tf_style.images.writing import write_image
 from tf_style.inference import folder, style_transfer
+from tf_style.inference.config import StylizeConfig
 from tf_style.inference.folder import stylize_folder
 from tf_style.inference.style_transfer import StyleTransfer, load
-from tf_style.option_groups import StylizeConfig
 
 CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)
 CONV = "decoder/conv1_1/kernel"

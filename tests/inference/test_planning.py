@@ -8,9 +8,9 @@ import pytest
 from tf_style import memory
 from tf_style.errors import UserError
 from tf_style.images.writing import write_image
+from tf_style.inference.config import StylizeConfig
 from tf_style.inference.planning import plan_tiles, plans_of, size_of
 from tf_style.inference.tiled import TiledTransfer
-from tf_style.option_groups import StylizeConfig
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from tf_style.inference.style_transfer import load
 from tf_style.inference.tiled import TiledTransfer
 from tf_style.nn.base import FromArguments, named_variables
 from tf_style.nn.predicted import StylePredictor
-from tf_style.option_groups import TrainConfig
 from tf_style.training.adain import AdaINTrainer
+from tf_style.training.config import TrainConfig
 
 
 @keras.saving.register_keras_serializable(package="tests")

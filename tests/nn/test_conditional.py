@@ -19,7 +19,7 @@ from tf_style.nn import conditional
 from tf_style.nn.conditional import ConditionalStylizer, PredictedStylizer
 from tf_style.nn.grain import grain_pattern
 from tf_style.nn.layers import ReflectionPadding2D
-from tf_style.training.config_conditional import ConditionalConfig
+from tf_style.training.config import ConditionalConfig
 
 RNG = np.random.default_rng(7)
 SMALL = {"contract": (6, 8, 10), "blocks": 1, "expand": (6, 4)}

@@ -8,8 +8,8 @@ from tf_style.errors import UserError
 from tf_style.nn.adain import restyled, statistics_of
 from tf_style.nn.color_transfer import ColorTransfer, color_channels
 from tf_style.nn.grain import random_grain
-from tf_style.option_groups import TrainConfig
 from tf_style.training.adain import AdaINTrainer
+from tf_style.training.config import TrainConfig
 
 
 def moments(features):

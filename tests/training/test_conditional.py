@@ -18,7 +18,7 @@ from tf_style.images.writing import write_image
 from tf_style.nn.grain import random_grain
 from tf_style.nn.predicted import StylePredictor, load_trunk
 from tf_style.training.conditional import ConditionalTrainer, PredictedTrainer, style_names
-from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.training.config import ConditionalConfig, PredictedConfig
 from tf_style.training.loop import train
 
 TINY = {

@@ -18,7 +18,7 @@ from PIL import Image
 from tf_style import checkpoint
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.inference.style_transfer import load
-from tf_style.option_groups import TrainConfig
+from tf_style.training.config import TrainConfig
 from tf_style.training.loop import train
 
 TINY = {

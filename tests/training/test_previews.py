@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tf_style.images.writing import write_image
-from tf_style.option_groups import TrainConfig
+from tf_style.training.config import TrainConfig
 from tf_style.training.previews import Previews, dispensable, spread, write_scalars
 
 

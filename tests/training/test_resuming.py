@@ -6,8 +6,7 @@ import json
 import pytest
 
 from tf_style.errors import UserError
-from tf_style.option_groups import TrainConfig
-from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.training.config import ConditionalConfig, PredictedConfig, TrainConfig
 from tf_style.training.resuming import check_options, check_surroundings, fingerprint
 
 
@@ -62,13 +61,10 @@ def test_another_number_of_devices_is_said():
     assert sentence.startswith("replicas was 1 and is now 16: the run goes on, but not bit for bit")
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"training": {"seed": 1}},
-        {"data": {"digests": {"content": "a", "style": "c"}}},
-    ],
-)
-def test_workers_that_would_train_something_else_differ(changes):
-    assert fingerprint(3, record()) == fingerprint(3, record())
-    assert fingerprint(3, record()) != fingerprint(3, record(**changes))
+@pytest.mark.parametrize("options, data", [({"seed": 1}, "b"), ({}, "c")])
+def test_workers_that_would_train_something_else_differ(options, data):
+    def told(data, **options):
+        return fingerprint(3, TrainConfig(**options), {"digests": {"style": data}})
+
+    assert told("b") == told("b", device="gpu:1")
+    assert told("b") != told(data, **options)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import TINY, pictures
 
-from tf_style.option_groups import TrainConfig
 from tf_style.training.adain import AdaINTrainer
+from tf_style.training.config import TrainConfig
 from tf_style.training.trainer import LearningRate
 
 

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tf_style.cli import app
-from tf_style.training.config_conditional import ConditionalConfig
+from tf_style.training.config import ConditionalConfig
 
 __all__ = ["main"]
 

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: EvaluateConfig) -> int:
-    from tf_style.inference.wanted import check_evaluation
+    from tf_style.evaluation.wanted import check_evaluation
 
     check_evaluation(config)  # What is wrong with names is told at once.
     app.import_tensorflow()

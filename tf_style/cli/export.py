@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: ExportConfig) -> int:
-    from tf_style.inference.wanted import check_export
+    from tf_style.export.wanted import check_export
 
     check_export(config)  # What is wrong with names is told at once.
     app.import_tensorflow()

@@ -15,8 +15,9 @@ import warnings
 
 from absl import flags
 
-from tf_style.config import by_group, from_dict
+from tf_style.config import from_dict
 from tf_style.errors import UserError
+from tf_style.option_groups import by_group
 
 __all__ = ["help_text", "parse"]
 
@@ -33,7 +34,7 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
         UserError: An unknown flag, a value of the wrong type or out of range, or a stray word.
 
     Example:
-        >>> from tf_style.option_groups import TrainConfig
+        >>> from tf_style.training.config import TrainConfig
         >>> config = parse(TrainConfig, ["train.py", "--batch-size=4", "--style_layers=relu1_1"])
         >>> config.batch_size, config.style_layers
         (4, ('relu1_1',))
@@ -144,7 +145,7 @@ class _TupleParser(flags.ArgumentParser):
 
 def _spellings(config_class: type) -> dict[str, str]:
     """Every flag that may stand on the command line, dashes as underscores, as absl spells it."""
-    fields = dataclasses.fields(config_class)
+    fields = by_group(config_class)
     off = [field.name for field in fields if field.type is bool]
     return (
         {field.name: field.name for field in fields}

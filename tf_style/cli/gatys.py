@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: GatysConfig) -> int:
-    from tf_style.inference.wanted import painted_of
+    from tf_style.gatys.wanted import painted_of
 
     painted_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()

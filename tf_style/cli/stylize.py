@@ -20,7 +20,7 @@ written, 4 out of memory, 129, 130 or 143 stopped by a signal.
 import sys
 
 from tf_style.cli import app, export, gatys
-from tf_style.option_groups import StylizeConfig
+from tf_style.inference.config import StylizeConfig
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -28,8 +28,7 @@ import math
 import signal
 
 from tf_style.cli import app, conditional
-from tf_style.option_groups import TrainConfig
-from tf_style.training.config_conditional import ConditionalConfig, PredictedConfig
+from tf_style.training.config import ConditionalConfig, PredictedConfig, TrainConfig
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(config: TrainConfig | ConditionalConfig) -> int:
     """Train, showing how far it is."""
-    from tf_style.inference.wanted import folders_of
+    from tf_style.training.wanted import folders_of
 
     folders_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()

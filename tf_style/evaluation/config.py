@@ -4,20 +4,25 @@ import os
 import re
 from dataclasses import dataclass
 
-from tf_style.config import Options, option, same
+from tf_style.config import option
 from tf_style.errors import UserError
-from tf_style.option_groups import INPUT, OUTPUT, StylizeConfig, TrainConfig
+from tf_style.option_groups import (
+    INPUT,
+    JUDGES,
+    METHOD,
+    OUTPUT,
+    PRECISIONS,
+    EncoderWeights,
+)
 
 __all__ = ["EvaluateConfig"]
-
-JUDGES = "judges"
 
 # Rows that are no models: a model of such a name gets another.
 TAKEN = r"photo|recoloured|gatys( \d+)?"
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(Options):
+class EvaluateConfig(EncoderWeights):
     """What `python -m tf_style.evaluate` does.
 
     Example:
@@ -26,46 +31,50 @@ class EvaluateConfig(Options):
     """
 
     checkpoint: tuple[str, ...] = option(
-        ("adain",), "What is judged: checkpoint folders, names of models that ship, or folders of "
+        ("adain",), "The models: checkpoint folders, names of models that ship, or folders of "
         "SavedModels that were exported here (a SavedModel is a program: only those you trust).",
-        group=INPUT,
+        group=METHOD,
     )  # fmt: skip
-    content_path: str = same(
-        StylizeConfig, "content_path", default="", help="Photos: a folder, a file or a glob."
-    )
+    content_path: str = option("", "Photos: a folder, a file or a glob.", group=INPUT, path="in")
     style_path: str = option(
-        "", "Paintings, likewise; of a model with a table of styles only those that are named as "
-        "its styles.", group=INPUT,
+        "", "Paintings: a folder, a file or a glob. A model with a table of styles is tried only "
+        "on paintings that are named as its styles.", group=INPUT, path="in",
     )  # fmt: skip
     size: int = option(
-        256, "The middle square of every picture, at so many pixels.", low=64, group=INPUT
+        256, "Pixels of the middle square that is cut out of every picture.", low=64, group=INPUT
     )
     pairs: int = option(
         0, "Use this many of the pairs of a photo and a painting, drawn by --seed; 0: all.", low=0,
         group=INPUT,
     )  # fmt: skip
-    seed: int = option(0, "Of --pairs.", low=0, group=INPUT)
+    seed: int = option(0, "Seed of --pairs.", low=0, group=INPUT)
 
-    encoder: str = same(TrainConfig, "encoder", default="vgg16", group=JUDGES)
-    encoder_weights: str = same(TrainConfig, "encoder_weights", group=JUDGES)
+    encoder: str = "vgg16"
     content_layer: str = option("relu4_1", "Layer of the content loss.", group=JUDGES)
-    style_layers: tuple[str, ...] = same(TrainConfig, "style_layers", group=JUDGES)
+    style_layers: tuple[str, ...] = option(
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1"), "Layers of the style loss.", group=JUDGES
+    )
     gatys_evaluations: tuple[int, ...] = option(
-        (50, 100, 300), "Gatys' method after so many evaluations, from the photo, as a measure; "
-        "none: leave it out.", low=1, group=JUDGES,
+        (50, 100, 300), "Compare with Gatys' method after these numbers of evaluations, from the "
+        "photo; none: leave it out.", low=1, group=JUDGES,
     )  # fmt: skip
     gatys_pairs: int = option(
-        10, "Pairs that Gatys' method is run on: a minute and more each; 0: all.", low=0,
-        group=JUDGES,
+        10, "Pairs that Gatys' method is run on, which takes a minute or more each; 0: all.",
+        low=0, group=JUDGES,
     )  # fmt: skip
-    precision: str = same(StylizeConfig, "precision", group=JUDGES)
+    precision: str = option(
+        "auto", "Number format of the convolutions; auto: bfloat16 where the processor is fast at "
+        "it.", choices=PRECISIONS, group=JUDGES,
+    )  # fmt: skip
 
     out_path: str = option(
-        "evaluation", "Folder for the pictures, evaluation.json, evaluation.md and sheet.jpg; the "
-        "same command again goes on with what is there, and judges anew what has changed: a "
-        "model's weights, a picture.", group=OUTPUT,
+        "evaluation", "Folder for the pictures, evaluation.json, evaluation.md and sheet.jpg. The "
+        "same command resumes an evaluation, and repeats what depends on a changed picture or "
+        "model.", group=OUTPUT, changeable=True, path="out",
     )  # fmt: skip
-    overwrite: bool = option(False, "Begin anew in a folder that has an evaluation.", group=OUTPUT)
+    overwrite: bool = option(
+        False, "Begin anew in a folder that has an evaluation.", group=OUTPUT, changeable=True
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -23,9 +23,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style.checkpoint import directory_of
+from tf_style.config import same_run
 from tf_style.errors import UserError
 from tf_style.evaluation.config import EvaluateConfig
 from tf_style.evaluation.judge import Judge
+from tf_style.evaluation.wanted import check_evaluation
 from tf_style.files import sha256, write_atomically
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import gatys
@@ -37,7 +39,6 @@ from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_square, grid
 from tf_style.images.writing import write_image
 from tf_style.inference.style_transfer import load
-from tf_style.inference.wanted import check_evaluation
 from tf_style.locking import locked_folder
 
 __all__ = ["Judged", "Pair", "evaluate", "every_pair", "summary"]
@@ -49,7 +50,6 @@ STYLE = ("moments", "gram", "centred")
 SHEET = 12
 
 # What may differ between a run and the one that goes on with it.
-FREE = {"out_path", "overwrite"}
 
 # No config.json: a folder that has one is a model, which --overwrite must not touch.
 OPTIONS = "options.json"
@@ -315,11 +315,15 @@ def _pairs(every, config, models):
 def _check(folder, config):
     """Refuse a folder that has another evaluation."""
     file = folder / OPTIONS
-    if file.exists() and not config.overwrite and file.read_text("utf-8") != _about(config):
+    if not file.exists() or config.overwrite:
+        return
+    try:
+        before = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
         raise UserError(
-            f"{folder} has an evaluation with other options: give another --out-path, or "
-            "--overwrite to begin anew."
-        )
+            f"`{file}` cannot be read: {error}; use --overwrite to begin anew."
+        ) from error
+    same_run(before, config, str(folder))
 
 
 def _open(folder, config):
@@ -328,12 +332,7 @@ def _open(folder, config):
         for name in ("pairs", "pictures"):
             shutil.rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / OPTIONS, _about(config).encode())
-
-
-def _about(config):
-    about = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
-    return json.dumps(about, indent=1)
+    write_atomically(folder / OPTIONS, json.dumps(dataclasses.asdict(config), indent=1).encode())
 
 
 def _picture(folder, pair, row):

@@ -3,9 +3,9 @@
 import os
 from dataclasses import dataclass
 
-from tf_style.config import Options, option, same
+from tf_style.config import Options, option
 from tf_style.errors import UserError
-from tf_style.option_groups import StylizeConfig
+from tf_style.option_groups import METHOD, MODEL, OUTPUT, REQUESTS
 
 __all__ = ["BESIDE", "SUFFIXES", "ExportConfig"]
 
@@ -15,7 +15,6 @@ SUFFIXES = {"savedmodel": "", "onnx": ".onnx", "openvino": ".xml", "litert_float
 
 # Format -> suffixes of further files.
 BESIDE = {"openvino": (".bin",)}
-MODEL, REQUESTS, OUTPUT = "model", "requests", "output"
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,10 @@ class ExportConfig(Options):
         4194304
     """
 
-    checkpoint: str = same(StylizeConfig, "checkpoint", group=MODEL)
+    checkpoint: str = option(
+        "adain", "A checkpoint folder, or the name of a model that ships: adain, paintings, "
+        "magenta, magenta26.", group=METHOD,
+    )  # fmt: skip
     export_format: str = option(
         "savedmodel", "savedmodel, for TensorFlow Serving; or a file for other programs, by the "
         "package's extra of that name: onnx, openvino (.xml and .bin, to be compiled with "
@@ -35,20 +37,18 @@ class ExportConfig(Options):
         choices=tuple(SUFFIXES), group=MODEL,
     )  # fmt: skip
     precision: str = option(
-        "float32", "Of the convolutions. bfloat16 needs a server whose processor is fast at it; "
-        "weights, statistics, inputs and outputs are float32 always.",
+        "float32", "Number format of the convolutions. bfloat16 needs a server whose processor is "
+        "fast at it; weights, statistics, inputs and outputs are always float32.",
         choices=("float32", "bfloat16"), group=MODEL,
     )  # fmt: skip
 
-    max_bytes: int = option(
-        16 * 2**20, "A picture of more bytes is refused.", low=1, group=REQUESTS
-    )
+    max_bytes: int = option(16 * 2**20, "Refuse pictures of more bytes.", low=1, group=REQUESTS)
     max_pixels: int = option(
-        2048 * 2048, "A picture of more pixels is refused, by its header. A megapixel takes about "
+        2048 * 2048, "Refuse pictures of more pixels, by their headers. A megapixel takes about "
         "1 GB of the server's memory.", low=1, group=REQUESTS,
     )  # fmt: skip
-    quality: int = same(
-        StylizeConfig, "quality", help="Of the JPEGs that are sent back.", group=REQUESTS
+    quality: int = option(
+        95, "Quality of the JPEGs that are sent back.", low=1, high=100, group=REQUESTS
     )
     warmup_sizes: tuple[int, ...] = option(
         (), "Sides of squares, such as 256,512, on which a server warms itself up before its first "
@@ -56,8 +56,8 @@ class ExportConfig(Options):
     )  # fmt: skip
 
     export_path: str = option(
-        "", "Folder of the model's versions, named as the model is to be served: the export is its "
-        "next version. Of other formats the file.", group=OUTPUT,
+        "", "Folder of the model's versions, named as the model is to be served; the export "
+        "becomes its next version. For other formats, the path of the file.", group=OUTPUT,
     )  # fmt: skip
     overwrite: bool = option(False, "Replace a file that exists.", group=OUTPUT)
 

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_style.config import readable
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.export.config import ExportConfig
 from tf_style.export.formats import FORMATS, Format
 from tf_style.export.signatures import ServedStylizer
+from tf_style.export.wanted import check_export
 from tf_style.files import rename
 from tf_style.images.quality import psnr
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import center_crop, fit_shorter
 from tf_style.images.writing import encode_image
 from tf_style.inference.style_transfer import StyleTransfer, load
-from tf_style.inference.wanted import check_export
+from tf_style.mixtures import readable
 
 __all__ = ["Exported", "export_model"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tf_style.config import readable
 from tf_style.export.graph_images import checked, decode_picture, encode_picture
 from tf_style.images.inputs import MIN_INPUT_SIDE, RANGE_SLACK
+from tf_style.mixtures import readable
 
 __all__ = ["ServedStylizer"]
 

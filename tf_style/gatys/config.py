@@ -3,24 +3,26 @@
 import typing
 from dataclasses import dataclass
 
-from tf_style.config import Options, option, same, weighted
+from tf_style.config import option
 from tf_style.errors import UserError
+from tf_style.mixtures import weighted
 from tf_style.option_groups import (
     INPUT,
-    MEMORY,
+    LOSS,
+    METHOD,
     OPTIMIZER,
     OUTPUT,
     PRECISIONS,
-    StylizeConfig,
-    TrainConfig,
-    check_style_weights,
+    Blend,
+    Encoder,
+    LayerLosses,
+    Machine,
+    Pictures,
+    Results,
+    Tiles,
 )
 
-__all__ = ["PRESETS", "STYLE_LOSS_NAMES", "GatysConfig", "check_losses"]
-
-RECIPE = "recipe"
-
-STYLE_LOSS_NAMES = ("gram", "polynomial", "linear", "moments", "gaussian")
+__all__ = ["PRESETS", "GatysConfig"]
 
 # The authors' notebook: 1e3 / n**2 of the mean squared difference of Gram matrices, which
 # is 4e3 / n**2 of E_l. https://github.com/leongatys/PytorchNeuralStyleTransfer
@@ -55,7 +57,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class GatysConfig(Options):
+class GatysConfig(Pictures, Blend, LayerLosses, Encoder, Machine, Tiles, Results):
     """What `stylize.py --method gatys` does; `--preset paper` has the paper's values.
 
     Source of the numbers: https://doi.org/10.1109/CVPR.2016.265
@@ -69,17 +71,21 @@ class GatysConfig(Options):
 
     method: str = option(
         "gatys", "gatys: optimise the pixels of each picture; adain: a trained network, in one "
-        "pass (`stylize.py --help` has its flags).", choices=("gatys",), group=INPUT,
+        "pass (`stylize.py --help` has its flags).", choices=("gatys",), group=METHOD,
     )  # fmt: skip
-    content_path: str = same(StylizeConfig, "content_path")
-    style_path: str = same(StylizeConfig, "style_path")
-    content_size: int = same(StylizeConfig, "content_size", default=512)
+    preset: str = option(
+        "default", "Settings to start from; other flags override it; --help shows its values. "
+        "paper: the paper's; notebook: the authors' published notebook; jcjohnson: the most used "
+        "implementation. All three leave the pixels unbounded.", choices=tuple(PRESETS),
+        group=METHOD,
+    )  # fmt: skip
+    content_size: int = 512
     style_size: int = option(
-        0, "A painting's shorter side is brought to this many pixels; 0: its longer side to the "
-        "photo's, times --style-scale.", low=0, group=INPUT,
+        0, "Resize paintings to this many pixels on their shorter side; 0: resize their longer "
+        "side to the photo's, times --style-scale.", low=0, group=INPUT,
     )  # fmt: skip
     style_scale: float = option(
-        1.0, "Size of the painting against the photo; smaller gives finer strokes.", low=0.01,
+        1.0, "Size of the painting relative to the photo; smaller gives finer strokes.", low=0.01,
         group=INPUT,
     )  # fmt: skip
     content_mask: tuple[str, ...] = option(
@@ -88,72 +94,37 @@ class GatysConfig(Options):
         group=INPUT,
     )  # fmt: skip
     style_mask: tuple[str, ...] = option(
-        (), "As many regions of the painting; each region takes the style of its own.",
+        (), "As many regions of the painting; each region of the photo takes the style of its own.",
         group=INPUT,
     )  # fmt: skip
-    background: str = same(StylizeConfig, "background")
-    max_pixels: int = same(StylizeConfig, "max_pixels")
-
-    preset: str = option(
-        "default", "Settings to start from; other flags win over it; with --help they are shown. "
-        "paper: the paper's; notebook: the authors' published notebook; jcjohnson: the most used "
-        "implementation. All three leave the pixels unbounded.", choices=tuple(PRESETS),
-        group=RECIPE,
-    )  # fmt: skip
     content_weight: float = option(
-        1.0, "Weight of the content loss; 0: the texture of the painting alone.", low=0,
-        group=RECIPE,
-    )  # fmt: skip
+        1.0, "Weight of the content loss; 0: only the texture of the painting.", low=0, group=LOSS
+    )
     style_weight: float = option(
-        50.0, "Weight of the style loss: 5 tints, 50 paints and keeps faces, 500 puts the "
-        "painting's motifs in their place (README shows them); 0: the photo as its content layers "
-        "have kept it.", low=0, group=RECIPE,
+        50.0, "Weight of the style loss beside --content-weight; the style loss is the weighted "
+        "mean over --style-layers. 5 tints, 50 paints and keeps faces, 500 puts the painting's "
+        "motifs in their place; 0: reconstruct the photo from its content layers.", low=0,
+        group=LOSS,
     )  # fmt: skip
-    tv_weight: float = same(TrainConfig, "tv_weight", group=RECIPE)
-    content_layers: tuple[str, ...] = option(
-        ("relu4_2",), "Layers of the content loss, with weights as in relu3_2:1,relu4_2:3 or all "
-        "alike; their sum is scaled to 1.", group=RECIPE,
-    )  # fmt: skip
-    style_layers: tuple[str, ...] = option(
-        ("relu1_1:2", "relu2_1:2", "relu3_1:1", "relu4_1:.3", "relu5_1:.1"),
-        "Layers of the style loss, likewise; the deeper, the larger the motifs that take a photo's "
-        "place.", group=RECIPE,
-    )  # fmt: skip
-    style_loss: tuple[str, ...] = option(
-        ("gram",), "How styles are compared: gram, or the kernels linear, polynomial, gaussian or "
-        "moments (batch-norm statistics); a mixture as in gram:2,moments:1.", group=RECIPE,
-    )  # fmt: skip
-    style_weights: tuple[float, ...] = same(StylizeConfig, "style_weights", group=RECIPE)
-    weights_for: str = option(
-        "normalised", "The VGG that the weights are meant for: normalised to mean activation 1, "
-        "or raw as most published weights; those are converted for each layer.",
-        choices=("normalised", "raw"), group=RECIPE,
-    )  # fmt: skip
-    preserve_color: str = same(StylizeConfig, "preserve_color", group=RECIPE)
-    encoder: str = same(TrainConfig, "encoder", group=RECIPE)
-    encoder_weights: str = same(TrainConfig, "encoder_weights", group=RECIPE)
-    encoder_sha256: str = same(TrainConfig, "encoder_sha256", group=RECIPE)
-    padding: str = same(TrainConfig, "padding", group=RECIPE)
-    pooling: str = same(TrainConfig, "pooling", default="avg", group=RECIPE)
+    pooling: str = "avg"
 
     optimizer: str = option(
-        "lbfgs", "lbfgs, or adam: three more pictures' memory instead of 2 * history, and the "
-        "moving average of its iterates as the result.", choices=("lbfgs", "adam"),
+        "lbfgs", "lbfgs; or adam, which needs the memory of three more pictures instead of "
+        "2 * history, and returns the moving average of its iterates.", choices=("lbfgs", "adam"),
         group=OPTIMIZER,
     )  # fmt: skip
     max_evaluations: int = option(
         500, "Evaluations of loss and gradient over all scales, give or take the end of a step: "
-        "what you wait for.", low=1,
-        group=OPTIMIZER,
+        "they are what takes the time.", low=1, group=OPTIMIZER, changeable=True,
     )  # fmt: skip
     scales: int = option(
-        0, "Sizes from coarse to fine, each twice the last and started from it; 0: as many as "
-        "leave the coarsest 128 px or more, for pictures of 512 px and more.", low=0, high=8,
-        group=OPTIMIZER,
+        0, "Number of sizes from coarse to fine, each twice the last and started from it; 0: as "
+        "many as keep the coarsest at 128 px or more, for pictures of 512 px and more.", low=0,
+        high=8, group=OPTIMIZER,
     )  # fmt: skip
     init: str = option(
-        "", "Where to start: content, noise, style or a picture's path; empty: content, and noise "
-        "where the weight of content or style is 0.", group=OPTIMIZER,
+        "", "Where to start: content, noise, style or a picture's path; empty: content, or noise "
+        "if the weight of content or style is 0.", group=OPTIMIZER,
     )  # fmt: skip
     unbounded: bool = option(
         False, "Move the pixels without bounds and clip the result, as published programs do; the "
@@ -164,52 +135,41 @@ class GatysConfig(Options):
         group=OPTIMIZER,
     )  # fmt: skip
     learning_rate: float = option(
-        0.02, "Adam's step, of pixels in [0, 1]; for middling ones 1.6 times that, unless "
-        "--unbounded.", low=0, group=OPTIMIZER,
+        0.02, "Adam's step for pixels in [0, 1]; it is 1.6 times that for those in the middle of "
+        "the range, unless --unbounded.", low=0, group=OPTIMIZER,
     )  # fmt: skip
     precision: str = option(
-        "auto", "Of the convolutions; auto: bfloat16 where the processor is fast at it, and from "
-        "where that finds no way down any more float32.", choices=PRECISIONS, group=OPTIMIZER,
+        "auto", "Number format of the convolutions; auto: bfloat16 where the processor is fast at "
+        "it, until it finds no way down any more, then float32.", choices=PRECISIONS,
+        group=OPTIMIZER,
     )  # fmt: skip
-    device: str = same(StylizeConfig, "device", group=OPTIMIZER)
     seed: int = option(
-        0, "Of the noise, and of the Gaussian kernel's features.", low=0, high=2**31 - 1,
+        0, "Seed of the noise and of the Gaussian kernel's features.", low=0, high=2**31 - 1,
         group=OPTIMIZER,
     )  # fmt: skip
 
-    max_memory: float = option(
-        0.0, "GB that a picture may take above the program's own; the gradient of one that would "
-        "take more is taken by tiles; 0: what the machine has free.", low=0, group=MEMORY,
-    )  # fmt: skip
-    tile_size: int = same(StylizeConfig, "tile_size")
-
-    out_path: str = same(StylizeConfig, "out_path")
-    out_format: str = same(StylizeConfig, "out_format")
-    quality: int = same(StylizeConfig, "quality")
-    concat: bool = same(StylizeConfig, "concat")
     save_every: int = option(
         50, "Evaluations between intermediate pictures and saved states, in the folder "
         "<result>.progress; 0: none, but a state if it is stopped.", low=0, group=OUTPUT,
+        changeable=True,
     )  # fmt: skip
     animation: str = option(
         "", "Path of a .gif or .mp4 of the intermediate pictures (mp4 needs the extra video).",
-        group=OUTPUT,
+        group=OUTPUT, changeable=True, path="out",
     )  # fmt: skip
     resume: bool = option(
-        False, "Go on with what was stopped, from its saved state; and with what is finished, if "
-        "--max-evaluations is higher.", group=OUTPUT,
+        False, "Resume results that were stopped, from their saved states; and continue finished "
+        "ones if --max-evaluations is higher.", group=OUTPUT, changeable=True,
     )  # fmt: skip
     overwrite: bool = option(
-        False, "Replace results that exist, and begin anew what was stopped.", group=OUTPUT
-    )
-    skip_existing: bool = same(StylizeConfig, "skip_existing")
+        False, "Replace results that exist, and begin anew what was stopped.", group=OUTPUT,
+        changeable=True,
+    )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
-        if self.overwrite and (self.skip_existing or self.resume):
-            raise UserError("`overwrite` excludes `skip_existing` and `resume`.")
-        check_style_weights(self.style_weights)
-        check_losses(self)
+        if self.overwrite and self.resume:
+            raise UserError("`overwrite` and `resume` exclude each other.")
         if not self.content_weight and not self.style_weight:
             raise UserError("`content_weight` and `style_weight` are both zero.")
         if self.tile_size and "gaussian" in weighted(self.style_loss):
@@ -229,23 +189,3 @@ class GatysConfig(Options):
                 raise UserError(f"`animation` ends in .gif or .mp4. Received: {self.animation}")
             if not self.save_every:
                 raise UserError("`animation` is made of the pictures of `save_every`, which is 0.")
-
-
-def check_losses(config: Options) -> None:
-    """Layers with weights, and style losses that exist.
-
-    Args:
-        config: With `content_layers`, `style_layers` and `style_loss`.
-
-    Raises:
-        UserError: Weights that are none, or an unknown style loss.
-
-    Example:
-        >>> check_losses(GatysConfig())
-    """
-    for name in ("content_layers", "style_layers", "style_loss"):
-        weighted(getattr(config, name), name)
-    unknown = sorted(set(weighted(config.style_loss)) - set(STYLE_LOSS_NAMES))
-    if unknown:
-        known = ", ".join(STYLE_LOSS_NAMES)
-        raise UserError(f"`style_loss` must be one of {known}. Received: {unknown[0]!r}")

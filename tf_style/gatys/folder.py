@@ -17,19 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from tf_style import machine
-from tf_style.config import weighted
+from tf_style.config import same_run
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.files import read_npz, write_atomically, write_npz
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import Iterate, gatys
 from tf_style.gatys.pyramid import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
-from tf_style.images.animation import write_film
-from tf_style.images.color import match_color, preserve_luma
-from tf_style.images.outputs import check_sheet
-from tf_style.images.reading import probe, read_image
-from tf_style.images.resizing import concat, fit_longer, resize, resize_mask, scaled_size
-from tf_style.images.writing import check_output, write_image
-from tf_style.inference.wanted import (
+from tf_style.gatys.wanted import (
     CONFIG,
     FINAL,
     PROGRESS,
@@ -38,16 +32,18 @@ from tf_style.inference.wanted import (
     frames_of,
     painted_of,
 )
+from tf_style.images.animation import write_film
+from tf_style.images.color import match_color, preserve_luma
+from tf_style.images.outputs import check_sheet
+from tf_style.images.reading import probe, read_image
+from tf_style.images.resizing import concat, fit_longer, resize, resize_mask, scaled_size
+from tf_style.images.writing import check_output, write_image
 from tf_style.locking import locked
 from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
+from tf_style.mixtures import weighted
 from tf_style.nn.vgg import layers_up_to
 
 __all__ = ["Painted", "paint_folder"]
-
-# Options that may change between a run and the one that goes on with it.
-FREE = {"max_evaluations", "max_memory", "max_pixels", "out_path", "quality", "save_every",
-        "animation", "resume", "overwrite", "skip_existing", "content_path", "style_path",
-        "concat"}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +131,6 @@ def _paint(config, content, styles, out, should_stop):
     state = _read_state(folder, about, config, content.shape[:2]) if config.resume else None
     if state is None and not config.overwrite:
         check_unused(folder)
-    about |= {"max_evaluations": config.max_evaluations}
 
     def result(image):
         image = resize(image, *content.shape[:2])
@@ -241,12 +236,12 @@ def _read_state(folder, about, config, size):
         height, width, _ = stages[min(max(stage, 0), len(stages) - 1)]
         arrays = read_npz(path, *_shapes(config, height * width * 3, len(stages)))
     except (UserError, OSError, ValueError) as error:
-        raise UserError(f"`{folder}` cannot be gone on from: {error} Use --overwrite.") from error
-    changed = [key for key in about if stored.get(key) != about[key]]
-    if changed:
+        raise UserError(f"`{folder}` cannot be resumed: {error} Use --overwrite.") from error
+    same_run(stored, config, str(folder))
+    if stored.get("pictures") != about["pictures"]:
         raise UserError(
-            f"`{folder}` was begun with another {changed[0]}: "
-            f"{stored.get(changed[0])!r}, now {about[changed[0]]!r}; use --overwrite to begin anew."
+            f"The run in {folder} has other pictures: give the same ones, another --out-path, or "
+            "--overwrite to begin anew."
         )
     optimizer = {k.removeprefix("optimizer/"): v for k, v in arrays.items() if "/" in k}
     return {k: v for k, v in arrays.items() if "/" not in k} | {"optimizer": optimizer}
@@ -268,11 +263,10 @@ def _shapes(config, n, stages):
 
 def _about(config, images):
     """What a picture depends on: the options, and a digest of the pixels that go in."""
-    options = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
     digest = hashlib.sha256()
     for image in images:
         digest.update(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes())
-    return json.loads(json.dumps(options)) | {"pictures": digest.hexdigest()}
+    return dataclasses.asdict(config) | {"pictures": digest.hexdigest()}
 
 
 def _read(config, path):

@@ -12,8 +12,8 @@ from tf_style.gatys.optimisation import Iterate, gatys
 from tf_style.gatys.pyramid import MIN_SIDE
 from tf_style.images.color import match_color, preserve_luma
 from tf_style.images.inputs import input_image
-from tf_style.images.outputs import check_count
 from tf_style.images.resizing import fit_longer, fit_shorter, resize_mask
+from tf_style.option_groups import check_count
 
 __all__ = ["optimize"]
 

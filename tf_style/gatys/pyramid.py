@@ -2,12 +2,12 @@
 
 import functools
 
-from tf_style.config import weighted
 from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.tiled_objective import halo_of
 from tf_style.images.resizing import scaled_size
 from tf_style.memory import TILES, first_that_fits, untiled_bytes, window_pixels
+from tf_style.mixtures import weighted
 from tf_style.nn.style_losses import layers_that_count
 from tf_style.nn.vgg import VGGEncoder
 

@@ -6,20 +6,18 @@ from pathlib import Path
 
 from tf_style.config import Options
 from tf_style.errors import UserError
-from tf_style.gatys.config import GatysConfig
 from tf_style.images.listing import RESULT, SUFFIXES, list_images, would_list
 from tf_style.images.writing import check_output, check_size, out_format
-from tf_style.option_groups import StylizeConfig
+from tf_style.option_groups import Results
 
-__all__ = ["check_apart", "check_count", "check_sheet", "outputs_of", "pictures_of", "short_names",
-           "written_by"]  # fmt: skip
+__all__ = ["check_apart", "check_sheet", "outputs_of", "pictures_of", "short_names", "written_by"]
 
 
-def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
+def pictures_of(config: Options, option: str) -> list[Path]:
     """The pictures that an option names; a fault names the flag.
 
     Args:
-        config: Of the run.
+        config: All options of the run.
         option: `content_path` or `style_path`.
     """
     try:
@@ -32,9 +30,7 @@ def pictures_of(config: StylizeConfig | GatysConfig, option: str) -> list[Path]:
 
 def written_by(config: Options) -> list[str]:
     """Where a run writes pictures: the folder of its results or its training, and animations."""
-    folder = "out_path" if hasattr(config, "out_path") else "checkpoint"
-    places = (getattr(config, name, "") for name in (folder, "animation", "progress_gif"))
-    return [place for place in places if place]
+    return list(config.paths("out").values())
 
 
 def check_apart(config: Options, *written: str | Path) -> None:
@@ -47,9 +43,8 @@ def check_apart(config: Options, *written: str | Path) -> None:
     Raises:
         UserError: One would be read the next time.
     """
-    for option in ("content_path", "style_path", "val_content_path", "val_style_path"):
-        path = getattr(config, option, "")
-        for file in written if path else ():
+    for option, path in config.paths("in").items():
+        for file in written:
             if would_list(path, file):
                 raise UserError(
                     f"`{file}` would lie among the pictures of --{option.replace('_', '-')} and be "
@@ -57,51 +52,41 @@ def check_apart(config: Options, *written: str | Path) -> None:
                 )
 
 
-def check_count(style_weights: tuple[float, ...], styles: list) -> None:
-    """There must be a weight for every painting.
-
-    Raises:
-        UserError: There is not.
-    """
-    if len(style_weights) != len(styles):
-        raise UserError(
-            f"`style_weights` needs one number for each of the {len(styles)} styles. "
-            f"Received: {len(style_weights)}"
-        )
-
-
 def outputs_of(
-    config: StylizeConfig | GatysConfig,
+    config: Results,
     contents: list[Path],
     labels: list[str],
-    unfinished: Callable[[Path], bool] | None = None,
+    unfinished: Callable[[Path], bool] = lambda path: False,
+    resume: bool = False,
 ) -> tuple[int, dict[tuple[Path, str], Path]]:
     """How many results there are in all, and the files of those that are to be made.
 
     Every photo with every style. All names are checked before any work.
 
     Args:
-        config: Of the run.
+        config: All options of the run.
         contents: The photos.
         labels: Short names of the styles, no two alike.
         unfinished: Whether a result was begun and is not what is asked for: such a one counts as
             none if the run is to be resumed.
+        resume: Whether unfinished results are resumed.
 
     Raises:
         UserError: Results that exist, two of one name, or names that cannot be written.
     """
     outputs = _outputs(config, contents, labels)
-    check_apart(config, *outputs.values(), *filter(None, [getattr(config, "animation", "")]))
-    begun = [key for key, path in outputs.items() if unfinished and unfinished(path)]
-    resumed = begun if unfinished and config.resume else []
-    if unfinished and begun and not resumed and not config.overwrite:
+    films = [path for option, path in config.paths("out").items() if option != "out_path"]
+    check_apart(config, *outputs.values(), *films)
+    begun = [key for key, path in outputs.items() if unfinished(path)]
+    resumed = begun if resume else []
+    if begun and not resume and not config.overwrite:
         raise UserError(
             f"`{outputs[begun[0]]}` was begun and not finished: --resume goes on with it, "
             "--overwrite begins anew."
         )
     exist = [key for key, path in outputs.items() if os.path.lexists(path) and key not in resumed]
-    # What is finished is not made again by a run that goes on.
-    leave = config.skip_existing or bool(unfinished and config.resume)
+    # A resumed run does not make again what is finished.
+    leave = config.skip_existing or resume
     if exist and not config.overwrite and not leave:
         raise UserError(
             f"{len(exist)} of {len(outputs)} results exist already, such as "
@@ -144,7 +129,7 @@ def _is_file(out_path):
 
 
 def check_sheet(
-    config: StylizeConfig | GatysConfig,
+    config: Results,
     content: Path,
     height: int,
     width: int,
@@ -154,18 +139,18 @@ def check_sheet(
     """Refuse results of more pixels a side than their format has, before any work.
 
     Args:
-        config: Of the run.
+        config: All options of the run.
         content: The photo.
-        height: At which it is stylised, in pixels.
-        width: Likewise.
-        rows: Of the pictures of that size that a result shows.
-        columns: Likewise.
+        height: Height at which it is stylised, in pixels.
+        width: Width at which it is stylised, in pixels.
+        rows: How many pictures of that size a result shows one below another.
+        columns: How many it shows side by side.
 
     Raises:
         UserError: They would be too large.
 
     Example:
-        >>> check_sheet(StylizeConfig(out_format="png"), Path("a.jpg"), 4096, 4096, columns=5)
+        >>> check_sheet(Results(out_format="png"), Path("a.jpg"), 4096, 4096, columns=5)
     """
     path = Path(config.out_path)
     try:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tf_style import machine
-from tf_style.config import readable
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images.color import match_color, preserve_luma
 from tf_style.images.inputs import input_image
@@ -28,12 +27,13 @@ from tf_style.images.resizing import (
     grid,
 )
 from tf_style.images.writing import write_image
+from tf_style.inference.config import StylizeConfig
 from tf_style.inference.planning import plans_of, size_of
 from tf_style.inference.style_transfer import check_result, load
 from tf_style.inference.tiled import TiledTransfer
 from tf_style.inference.wanted import GRID, stylized_of
+from tf_style.mixtures import readable
 from tf_style.nn import adain
-from tf_style.option_groups import StylizeConfig
 
 __all__ = ["Done", "stylize_folder"]
 

@@ -11,6 +11,7 @@ from tf_style.errors import UserError
 from tf_style.images.inputs import MIN_INPUT_SIDE
 from tf_style.images.reading import probe
 from tf_style.images.resizing import scaled_size
+from tf_style.inference.config import StylizeConfig
 from tf_style.inference.tile_buffer import check_disk
 from tf_style.inference.tiled import TiledTransfer
 from tf_style.memory import (
@@ -24,7 +25,6 @@ from tf_style.memory import (
     untiled_bytes,
     window_pixels,
 )
-from tf_style.option_groups import StylizeConfig
 
 __all__ = ["Plans", "TilePlan", "plan_tiles", "plans_of", "size_of"]
 

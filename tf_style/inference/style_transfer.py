@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style import checkpoint
-from tf_style.config import check_style, mixture
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images.inputs import input_image
+from tf_style.mixtures import check_style, mixture
 from tf_style.nn import adain, conditional
 from tf_style.precision import compute_dtype
 

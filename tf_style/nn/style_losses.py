@@ -26,8 +26,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tf_style.config import Options, weighted
+from tf_style.config import Options
 from tf_style.errors import UserError
+from tf_style.mixtures import weighted
 from tf_style.nn.losses import gram_loss, linear_loss, moments_loss
 from tf_style.nn.statistics import channel_moments, gram_matrix, merge_moments, position_mean
 from tf_style.nn.vgg import layers_up_to

@@ -8,7 +8,7 @@ from pathlib import Path
 from tf_style.errors import UserError
 from tf_style.files import Arrays, read_h5, read_npz, sha256
 
-__all__ = ["PACKAGED", "PACKAGED_SHA256", "find_weights", "read_weights"]
+__all__ = ["PACKAGED", "PACKAGED_SHA256", "check_weights", "find_weights", "read_weights"]
 
 PACKAGED = Path(__file__).parents[1] / "pretrained" / "vgg16.npz"
 # Printed by tools/extract_vgg16.py, which makes the file.
@@ -70,6 +70,20 @@ def read_weights(
     if _kind(path) == "h5":
         return read_h5(path, shapes, foreign), digest
     return read_npz(path, shapes, optional, foreign), digest
+
+
+def check_weights(sources: dict[str, str]) -> None:
+    """Refuse files of weights that are not there; what Keras has or downloads is seen later.
+
+    Args:
+        sources: {network: source}, as in `find_weights`; an empty source is the network's default.
+
+    Raises:
+        UserError: A file is missing.
+    """
+    for network, source in sources.items():
+        if source not in ("", "imagenet"):
+            find_weights(source, network)
 
 
 def find_weights(source: str | Path, network: str) -> Path:

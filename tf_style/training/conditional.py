@@ -9,13 +9,13 @@ import tensorflow as tf
 from keras import ops
 
 from tf_style import checkpoint
-from tf_style.config import readable
 from tf_style.errors import UserError
 from tf_style.images.inputs import input_image
 from tf_style.images.listing import list_images
 from tf_style.images.outputs import written_by
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_shorter, fit_square
+from tf_style.mixtures import readable
 from tf_style.nn import conditional
 from tf_style.nn.losses import content_loss
 from tf_style.nn.predicted import load_trunk

@@ -24,16 +24,16 @@ from tf_style import checkpoint, machine
 from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.images.animation import check_film
 from tf_style.images.outputs import written_by
-from tf_style.inference.wanted import folders_of
 from tf_style.locking import locked_folder
-from tf_style.option_groups import TrainConfig
 from tf_style.precision import cpu_threads
 from tf_style.training import data
 from tf_style.training.adain import AdaINTrainer
 from tf_style.training.conditional import ConditionalTrainer, PredictedTrainer
+from tf_style.training.config import TrainConfig
 from tf_style.training.previews import Previews, dispensable, write_scalars
 from tf_style.training.resuming import check_options, check_surroundings, fingerprint
 from tf_style.training.trainer import Trainer
+from tf_style.training.wanted import folders_of
 
 __all__ = ["Progress", "train"]
 
@@ -117,7 +117,7 @@ def train(
 
 def directory_of(config: TrainConfig) -> Path:
     """Where a training is kept: an added style's is a run of its own within the model's."""
-    added = getattr(config, "add_style", "")
+    added = config.added
     directory = Path(config.checkpoint)
     return directory / "added" / Path(added).stem if added else directory
 
@@ -128,7 +128,7 @@ class _Run:
     def __init__(self, config, on_scan, stack):
         self.config = config
         self.directory = directory_of(config)
-        self.added = getattr(config, "add_style", "")
+        self.added = config.added
         self.notes, self.left_out = [], []
         self.start = 0
         folders = folders_of(config)
@@ -225,7 +225,7 @@ class _Run:
 
     def _agree(self, record):
         """All workers begin at the same step, with the same options and pictures."""
-        told = fingerprint(self.start, record)
+        told = fingerprint(self.start, self.config, record["data"])
         if len(set(machine.everyone(self.strategy, told))) > 1:
             raise UserError(
                 "The workers do not see the same: give each the same command, the same pictures, "

@@ -13,7 +13,7 @@ from tf_style.images.animation import write_film
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_square, grid
 from tf_style.images.writing import write_image
-from tf_style.option_groups import TrainConfig
+from tf_style.training.config import TrainConfig
 from tf_style.training.data import Pictures
 from tf_style.training.trainer import Trainer
 

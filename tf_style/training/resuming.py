@@ -1,29 +1,21 @@
 """What makes a training the one that its directory holds."""
 
-import dataclasses
 import json
 import zlib
 
+from tf_style.config import decisive, same_run
 from tf_style.errors import UserError
-from tf_style.option_groups import TrainConfig
+from tf_style.training.config import Training
 
 __all__ = ["check_options", "check_surroundings", "fingerprint"]
 
-# What may change between sittings without making it another run.
-FREE = {
-    "checkpoint", "overwrite", "save_iter", "log_iter", "preview_iter", "content_path",
-    "style_path", "val_content_path", "val_style_path", "allow_changed_data", "skip_missing",
-    "progress_gif", "device", "deterministic", "steps_per_call", "profile",
-}  # fmt: skip
 
-
-def check_options(before: dict, config: TrainConfig) -> None:
-    """Refuse to go on with other options than those that the run began with.
+def check_options(before: dict, config: Training) -> None:
+    """Refuse to resume a training with other options than those that it began with.
 
     Args:
-        before: What the directory's `config.json` says of the training. An option that it lacks is
-            younger than the run, which has the default instead.
-        config: What is asked for now.
+        before: What the directory's `config.json` says of the training.
+        config: The options that are asked for now.
 
     Raises:
         UserError: An option that makes it another run, or a model that has no training.
@@ -33,17 +25,9 @@ def check_options(before: dict, config: TrainConfig) -> None:
             f"{config.checkpoint} has a model without its training, which cannot be resumed: give "
             f"another --checkpoint, and --start-from {config.checkpoint} for its weights."
         )
-    before = {field.name: field.default for field in dataclasses.fields(config)} | before
-    free = set(FREE)
-    if config.lr_schedule == "inverse":
-        free.add("max_iter")  # No step depends on it, so a run may be made longer.
-    for name, value in dataclasses.asdict(config).items():
-        old, new = (list(x) if isinstance(x, tuple) else x for x in (before[name], value))
-        if name not in free and old != new:
-            raise UserError(
-                f"The run in {config.checkpoint} has {name}={old!r}, not {new!r}: give "
-                "the same options, another --checkpoint, or --overwrite to begin anew."
-            )
+    # With the schedule inverse no step depends on it, so a run may be made longer.
+    free = ("max_iter",) if config.lr_schedule == "inverse" else ()
+    same_run(before, config, config.checkpoint, free)
 
 
 def check_surroundings(old: dict, new: dict) -> list[str]:
@@ -85,18 +69,18 @@ def check_surroundings(old: dict, new: dict) -> list[str]:
     return sentences
 
 
-def fingerprint(step: int, record: dict) -> int:
-    """A number that differs where workers are about to train something else than one another.
+def fingerprint(step: int, config: Training, data: dict) -> int:
+    """Return a number that tells workers apart that are about to train different things.
 
     Args:
-        step: Where a worker would go on.
-        record: What it would write as `config.json`.
+        step: The step at which a worker would resume.
+        config: Its options.
+        data: What it would write about its pictures.
 
     Example:
-        >>> record = {"training": {"seed": 0, "device": "gpu:1"}, "data": {}}
-        >>> other = {"training": {"seed": 0, "device": "gpu:2"}, "data": {}}
-        >>> fingerprint(7, record) == fingerprint(7, other) != fingerprint(8, record)
+        >>> from tf_style.training.config import TrainConfig
+        >>> config, other = TrainConfig(device="gpu:1"), TrainConfig(device="gpu:2")
+        >>> fingerprint(7, config, {}) == fingerprint(7, other, {}) != fingerprint(8, config, {})
         True
     """
-    options = {k: v for k, v in record["training"].items() if k not in FREE}
-    return zlib.crc32(json.dumps([step, options, record["data"]]).encode())
+    return zlib.crc32(json.dumps([step, decisive(config), data]).encode())

@@ -15,8 +15,8 @@ from tf_style.errors import UserError
 from tf_style.nn.base import keras_defaults
 from tf_style.nn.grain import random_grain
 from tf_style.nn.vgg import build_encoder, default_weights
-from tf_style.option_groups import TrainConfig
 from tf_style.precision import compute_dtype
+from tf_style.training.config import TrainConfig
 
 __all__ = ["LearningRate", "Trainer"]
 
