@@ -81,8 +81,9 @@ def write_checkpoint(directory, layer="relu2_1", **model):
         "pooling": "max",
     } | model
     stylizer = adain.AdaINStylizer("vgg16", layer, skip_layers=model.get("skip_layers", ()))
+    stylizer.packaged = True
     rng, arrays = np.random.default_rng(0), {}
-    for name, variable in adain.stored_variables(stylizer, model).items():
+    for name, variable in stylizer.saved_variables().items():
         fan_in = 9 * variable.shape[-2] if "kernel" in name else 1
         scale = (2 / fan_in) ** 0.5
         arrays[name] = rng.normal(0, scale, variable.shape).astype("float32")
@@ -123,13 +124,13 @@ def shipped():
 def table(tmp_path_factory):
     """A checkpoint of four styles that differ; not to be written to."""
     from tf_style import checkpoint
-    from tf_style.nn import conditional
+    from tf_style.nn.conditional import ConditionalStylizer
 
     model = {"contract": [4, 5, 6], "blocks": 1, "expand": [4, 3], "grain": 0.0}
     model["styles"] = ["wave", "night", "scream", "lilies"]
-    stylizer = conditional.build_stylizer(model)
+    stylizer = ConditionalStylizer.from_checkpoint(model)
     rng, arrays = np.random.default_rng(4), {}
-    for name, variable in conditional.stored_variables(stylizer, model).items():
+    for name, variable in stylizer.saved_variables().items():
         arrays[name] = np.float32(variable.numpy() + rng.normal(0, 0.3, variable.shape))
     directory = tmp_path_factory.mktemp("models") / "table"
     checkpoint.create(directory, {"method": "conditional", "model": model}, arrays)
@@ -140,7 +141,7 @@ def table(tmp_path_factory):
 def plain():
     """A small network with styles from pictures and no normalisation in its contraction."""
     from tf_style.inference.style_transfer import StyleTransfer
-    from tf_style.nn.conditional import PredictedStylizer
+    from tf_style.nn.predicted import PredictedStylizer
 
     stylizer = PredictedStylizer("vgg16", (4, 5, 6), 1, (4, 3), plain_contraction=True)
     rng = np.random.default_rng(3)

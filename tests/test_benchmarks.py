@@ -28,9 +28,9 @@ def test_examples(module):
 @pytest.fixture(scope="module")
 def stylizer():
     """The package's VGG19 stylizer with the benchmark's weights."""
-    found = adain.AdaINStylizer("vgg19")
+    found = adain.AdaINStylizer("vgg19")  # Whose encoder's weights are the benchmark's too.
     weights = networks.random_weights(0)
-    for name, variable in adain.stored_variables(found, measure.MODEL).items():
+    for name, variable in found.saved_variables().items():
         variable.assign(weights[name])
     return found
 
@@ -47,7 +47,7 @@ def job(tmp_path_factory):
 
 def test_the_table_is_the_package_s_networks(stylizer):
     weights = networks.random_weights(0)
-    stored = adain.stored_variables(stylizer, measure.MODEL)
+    stored = stylizer.saved_variables()
     assert {k: x.shape for k, x in weights.items()} == {k: v.shape for k, v in stored.items()}
     assert all(x.dtype == "float32" for x in weights.values())
     again, other = networks.random_weights(0), networks.random_weights(1)

@@ -16,12 +16,7 @@ import pytest
 import tf_style
 from tf_style.nn.adain import AdaINStylizer
 from tf_style.nn.color_transfer import ColorTransfer
-from tf_style.nn.conditional import (
-    ConditionalStylizer,
-    NeutralStyle,
-    PredictedStylizer,
-    StyleTable,
-)
+from tf_style.nn.conditional import ConditionalStylizer, PixelMix, StyleTable
 from tf_style.nn.decoder import Decoder
 from tf_style.nn.grain import Grain
 from tf_style.nn.layers import (
@@ -33,8 +28,8 @@ from tf_style.nn.layers import (
     ReflectionPadding2D,
     SquareResizing,
 )
-from tf_style.nn.predicted import StylePredictor
-from tf_style.nn.transfer_network import TransferNetwork
+from tf_style.nn.predicted import OwnStyleMix, PredictedStylizer, StylePredictor
+from tf_style.nn.transfer_network import NeutralStyle, TransferNetwork
 from tf_style.nn.vgg import VGGEncoder, VGGPreprocessing
 from tf_style.training.trainer import LearningRate
 
@@ -130,6 +125,12 @@ TABLE = {
         (3, 6),
         ({}, "float32"),
     ),
+    PixelMix: Row(
+        lambda **k: PixelMix(name="given", **k),
+        ((2, 17, 23, 3), (2, 17, 23, 3), (2,)),
+        (2, 17, 23, 3),
+        ({}, "float32"),
+    ),
     # -- models --
     TransferNetwork: Row(
         lambda **k: TransferNetwork((4, 5, 6), 1, (3, 2), True, name="given", **k),
@@ -141,7 +142,7 @@ TABLE = {
         lambda **k: ConditionalStylizer(
             ("a", "b"), (4, 5, 6), 1, (3, 2), grain=0.1, name="given", **k
         ),
-        ({"content": (2, 17, 23, 3), "style_weights": (2, 2)},),
+        ({"content": (2, 17, 23, 3), "style_weights": (2, 2), "alpha": (2,)},),
         (2, 17, 23, 3),
         (COMPUTE, "float32"),
     ),
@@ -151,11 +152,17 @@ TABLE = {
         (2, 7),
         (COMPUTE, "float32"),
     ),
+    OwnStyleMix: Row(
+        lambda **k: OwnStyleMix(StylePredictor("mobilenet_v2", 7, name="read"), name="given", **k),
+        ((2, 17, 23, 3), (2, 7), (2,)),
+        (2, 7),
+        ({}, "float32"),
+    ),
     PredictedStylizer: Row(
         lambda **k: PredictedStylizer(
             "mobilenet_v2", (4, 5, 6), 1, (3, 2), True, grain=0.1, name="given", **k
         ),
-        ({"content": (2, 17, 23, 3), "style": (2, 19, 16, 3)},),
+        (PAIR,),
         (2, 17, 23, 3),
         (COMPUTE, "float32"),
     ),

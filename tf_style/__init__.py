@@ -26,7 +26,7 @@ _PUBLIC = {
     "GatysConfig": "gatys.config",
     "NonFiniteError": "errors",
     "PredictedConfig": "training.config",
-    "PredictedStylizer": "nn.conditional",
+    "PredictedStylizer": "nn.predicted",
     "StyleTransfer": "inference.style_transfer",
     "StylizeConfig": "inference.config",
     "TrainConfig": "training.config",

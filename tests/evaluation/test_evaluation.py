@@ -90,9 +90,7 @@ def test_it_goes_on_where_it_was_stopped(options, folders):
     # Told before the model, which would not load, is read.
     (folders / "config.json").write_text("{}")
     other = EvaluateConfig(**options | {"size": 96, "checkpoint": (str(folders),)})
-    with pytest.raises(
-        UserError, match="The run in .* has checkpoint=.*another --out-path"
-    ):
+    with pytest.raises(UserError, match="The run in .* has checkpoint=.*another --out-path"):
         list(evaluate(other))
     list(evaluate(EvaluateConfig(**options | {"size": 96, "overwrite": True, "pairs": 1})))
     assert len(judged(out)) == 3

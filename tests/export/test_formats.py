@@ -46,8 +46,7 @@ def test_a_photo_is_the_stylizers(tmp_path, shipped, kind, name):
     else:
         given["style"] = PAINTING[None]
         expected = stylize(PHOTO, PAINTING)
-    if stylize.takes_alpha:
-        given["alpha"] = np.ones(1, "float32")
+    given["alpha"] = np.ones(1, "float32")
     image = format_.load(path, given)()[0]
     assert image.shape == PHOTO.shape
     psnr = -10 * np.log10(np.mean((image - expected) ** 2) + 1e-12)
@@ -70,12 +69,14 @@ def test_litert_names_what_it_takes_and_gives(tmp_path, table):
     stylize, path = load(table, "float32"), tmp_path / "a.tflite"
     FORMATS["litert_float16"].write(stylize.stylizer, path)
     interpreter = runtime.Interpreter(str(path))
-    names = {"inputs": ["content", "style_weights"], "outputs": ["stylized"]}
+    names = {"inputs": ["alpha", "content", "style_weights"], "outputs": ["stylized"]}
     assert interpreter.get_signature_list() == {"serving_default": names}
     run = interpreter.get_signature_runner()
     for photo in (PHOTO, PHOTO[:64, :91]):  # Of any size.
         given = {"content": photo[None], "style_weights": np.eye(1, 4, 1, "float32")}
-        assert psnr(run(**given)["stylized"][0], stylize(photo, "night")) > 50
+        for alpha in (1.0, 0.4):
+            found = run(**given, alpha=np.float32([alpha]))["stylized"][0]
+            assert psnr(found, stylize(photo, "night", alpha)) > 50
 
 
 @pytest.mark.slow

@@ -14,7 +14,8 @@ from tf_style.images.reading import read_image
 from tf_style.images.writing import encode_image
 from tf_style.inference.style_transfer import StyleTransfer
 from tf_style.nn.adain import AdaINStylizer
-from tf_style.nn.conditional import ConditionalStylizer, PredictedStylizer
+from tf_style.nn.conditional import ConditionalStylizer
+from tf_style.nn.predicted import PredictedStylizer
 
 SMALL = {"contract": (6, 8, 10), "blocks": 1, "expand": (6, 4)}
 NAMES = ("wave", "night", "scream")

@@ -14,7 +14,7 @@ from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_longer, fit_shorter
 from tf_style.images.writing import write_image
 from tf_style.inference.style_transfer import load
-from tf_style.nn import adain
+from tf_style.nn.adain import AdaINStylizer, restyled
 
 CONTENT, STYLE, OTHER = picture(40, 56), picture(48, 32, 1), picture(21, 64, 2)
 CONV = "decoder/conv1_1/kernel"
@@ -91,7 +91,7 @@ def test_alpha(stylize):
 def test_the_features_get_the_styles_moments(stylize):
     statistics = stylize.encode_style(STYLE)
     features = stylize.stylizer.encoder(CONTENT[None])
-    moved = np.asarray(adain.restyled(features, statistics[None], np.ones(1, "float32"))["relu2_1"])
+    moved = np.asarray(restyled(features, statistics[None], np.ones(1, "float32"))["relu2_1"])
     features = features["relu2_1"]
     live = np.asarray(features).std((0, 1, 2)) > 0.1
     assert live.sum() > 50
@@ -207,7 +207,7 @@ def test_any_layer(layer, tmp_path):
 
 def test_what_was_saved_is_what_is_loaded(stylize, tiny):
     arrays = np.load(tiny / "stylizer.npz")
-    stored = adain.stored_variables(stylize.stylizer, {"encoder_weights": "packaged"})
+    stored = stylize.stylizer.saved_variables()
     assert set(arrays) == set(stored)
     for name, variable in stored.items():
         assert np.array_equal(arrays[name], variable.numpy())
@@ -233,7 +233,9 @@ def test_encoder_weights_in_the_checkpoint(tiny, stylize, tmp_path):
     """As after training with a weight file of one's own: nothing is taken from the package."""
     config = json.loads((tiny / "config.json").read_text())
     model = config["model"] | {"encoder_weights": "stored"}
-    stored = adain.stored_variables(stylize.stylizer, model)
+    stylizer = AdaINStylizer("vgg16", model["layer"])
+    stylizer.set_weights(stylize.stylizer.get_weights())
+    stored = stylizer.saved_variables()
     arrays = {name: variable.numpy() for name, variable in stored.items()}
     arrays["encoder/block1_conv1/kernel"] = arrays["encoder/block1_conv1/kernel"][:, :, ::-1]
     checkpoint.create(tmp_path / "own", {"method": "adain", "model": model}, arrays)
@@ -275,7 +277,7 @@ def test_spoilt_checkpoints(damaged, spoil, message):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"method": "cyclegan"}, "damaged is of the unknown method 'cyclegan'"),
+        ({"method": "cyclegan"}, "damaged cannot be built: the method 'cyclegan' is unknown"),
         ({"model": 3}, "config.json lacks `method` or `model`"),
         ({"layer": None}, "The model of .*damaged cannot be built: 'layer' is missing"),
         ({"layer": "relu9_9"}, "cannot be built: vgg16 has the layers .* Received: relu9_9"),
@@ -437,12 +439,18 @@ def test_a_style_is_a_name_or_a_mixture(of_table):
         ("nite", 1, "no style 'nite'; did you mean 'night'. Known are wave, night, scream, lilies"),
         ("x", 1, "There is no style 'x'; known are wave, night"),
         ("wave:-1", 1, "`style` takes name:weight, 0 or more. Received: 'wave:-1'"),
-        ("wave", 0.5, "have no strength: `alpha` must be 1"),
     ],
 )
 def test_names_that_are_none(of_table, style, alpha, message):
     with pytest.raises(UserError, match=message):
         of_table(CONTENT, style, alpha)
+
+
+def test_pixels_weaken_a_style_of_a_table(of_table):
+    stylized = of_table(CONTENT, "wave")
+    found = of_table(CONTENT, "wave", alpha=0.3)
+    np.testing.assert_allclose(found, 0.3 * stylized + 0.7 * CONTENT, atol=1e-6)
+    np.testing.assert_array_equal(of_table(CONTENT, "wave", alpha=0), CONTENT)
 
 
 def test_the_photo_as_its_own_style_weakens_a_predicted_one(plain):

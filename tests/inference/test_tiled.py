@@ -79,10 +79,12 @@ def test_a_predicted_style_is_weakened_by_the_photos_own(plain):
     assert np.abs(np.int32(pixels) - to_uint8(plain.transfer(CONTENT, statistics))).max() > 1
 
 
-def test_a_table_has_no_strength(table):
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_pixels_weaken_a_style_of_a_table(table, alpha):
     names = load(table, "float32")
-    with pytest.raises(UserError, match="The styles of a table have no strength"):
-        TiledTransfer(names)(CONTENT, names.encode_style("wave"), 0.5, tile=48)
+    statistics = names.encode_style("wave")
+    pixels = TiledTransfer(names)(CONTENT, statistics, alpha, tile=48)
+    assert_same(pixels, names.transfer(CONTENT, statistics, alpha))
 
 
 def test_a_strength_out_of_range(tiled, stylize):

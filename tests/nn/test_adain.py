@@ -215,11 +215,11 @@ def test_saved_and_loaded(tmp_path, stylizer):
 
 
 def test_a_packaged_encoder_is_not_stored():
-    stylizer = adain.build_stylizer(MODEL)
+    stylizer = AdaINStylizer.from_checkpoint(MODEL)
     encoder, _, _ = build_encoder("vgg16", ("relu2_1",), factors=MODEL["factors"])
     for found, expected in zip(stylizer.encoder.weights, encoder.weights, strict=True):
         assert np.array_equal(found, expected)
-    names = adain.stored_variables(stylizer, MODEL)
+    names = stylizer.saved_variables()
     assert sorted(names) == [
         f"decoder/conv{layer}/{kind}"
         for layer in ("1_1", "1_2", "2_1")
@@ -229,26 +229,26 @@ def test_a_packaged_encoder_is_not_stored():
 
 def test_another_encoder_is_stored():
     model = MODEL | {"encoder": "vgg19", "encoder_weights": "stored", "pooling": "avg"}
-    first, second = (adain.build_stylizer(model) for _ in range(2))
-    variables = adain.stored_variables(first, model)
+    first, second = (AdaINStylizer.from_checkpoint(model) for _ in range(2))
+    variables = first.saved_variables()
     assert len(variables) == 12 == len(first.weights)
     assert "encoder/block1_conv2/kernel" in variables
     kept = {name: variable.numpy() for name, variable in variables.items()}
-    for name, variable in adain.stored_variables(second, model).items():
+    for name, variable in second.saved_variables().items():
         variable.assign(kept[name])
     pictures = inputs(picture(1, 16, 18), picture(1, 20, 16))
     assert np.array_equal(first(pictures), second(pictures))
 
 
-def test_build_stylizer_takes_every_option():
+def test_from_checkpoint_takes_every_option():
     model = MODEL | {"encoder_weights": "stored", "padding": "zero", "pooling": "avg"}
-    config = adain.build_stylizer(model, "bfloat16").get_config()
+    config = AdaINStylizer.from_checkpoint(model, "bfloat16").get_config()
     expected = {"architecture": "vgg16", "layer": "relu2_1", "padding": "zero", "pooling": "avg",
                 "compute_dtype": "bfloat16"}  # fmt: skip
     assert config.items() >= (expected | {"skip_layers": ()}).items()
     assert config["grain"] == 0 and config["color_transfer"] is False
     more = {"skip_layers": ["relu1_1"], "grain": 0.03, "color_transfer": True}
-    config = adain.build_stylizer(model | more).get_config()
+    config = AdaINStylizer.from_checkpoint(model | more).get_config()
     assert config.items() >= (more | {"skip_layers": ("relu1_1",)}).items()
 
 

@@ -15,10 +15,10 @@ from tf_style.images.quality import border_ratio, detail, deviation, nyquist_rat
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import center_crop, fit_shorter, resize
 from tf_style.inference.style_transfer import StyleTransfer, load
-from tf_style.nn import conditional
-from tf_style.nn.conditional import ConditionalStylizer, PredictedStylizer
+from tf_style.nn.conditional import ConditionalStylizer
 from tf_style.nn.grain import grain_pattern
 from tf_style.nn.layers import ReflectionPadding2D
+from tf_style.nn.predicted import PredictedStylizer
 from tf_style.training.config import ConditionalConfig
 
 RNG = np.random.default_rng(7)
@@ -40,7 +40,8 @@ def table():
 
 def call(stylizer, content, weights):
     weights = np.tile(np.float32(weights), (len(content), 1))
-    return np.asarray(stylizer({"content": content, "style_weights": weights}))
+    given = {"style_weights": weights, "alpha": np.ones(len(content), "float32")}
+    return np.asarray(stylizer({"content": content} | given))
 
 
 CONTENT = np.float32(RNG.random((1, 24, 32, 3)))
@@ -49,7 +50,8 @@ CONTENT = np.float32(RNG.random((1, 24, 32, 3)))
 def test_the_two_parts_make_the_whole(table):
     weights = np.float32([[0.2, 0.8, 0.0]])
     statistics = table.encode_style(weights)
-    parts = table.transfer({"content": tf.constant(CONTENT), "statistics": statistics})
+    given = {"statistics": statistics, "alpha": tf.ones(1)}
+    parts = table.transfer({"content": tf.constant(CONTENT)} | given)
     assert np.array_equal(parts, call(table, CONTENT, weights[0]))
 
 
@@ -83,16 +85,17 @@ def test_grain_is_laid_over_the_content_alone(cls, first):
         if cls is ConditionalStylizer
         else ("style", np.float32(RNG.random((1, 40, 30, 3))))
     )
-    expected = plain({"content": noisy, name: style})
-    np.testing.assert_allclose(grainy({"content": CONTENT, name: style}), expected, atol=1e-5)
+    given = {name: style, "alpha": np.ones(1, "float32")}
+    expected = plain({"content": noisy} | given)
+    np.testing.assert_allclose(grainy({"content": CONTENT} | given), expected, atol=1e-5)
     assert np.array_equal(grainy.encode_style(style), plain.encode_style(style))
-    assert np.abs(plain({"content": CONTENT, name: style}) - expected).max() > 1e-3
+    assert np.abs(plain({"content": CONTENT} | given) - expected).max() > 1e-3
 
 
-def test_build_stylizer_takes_grain():
+def test_from_checkpoint_takes_grain():
     model = {"contract": [6, 8, 10], "blocks": 1, "expand": [6, 4], "styles": ["a"]}
     for grain in (0.0, 0.03):
-        config = conditional.build_stylizer(model | {"grain": grain}).get_config()
+        config = ConditionalStylizer.from_checkpoint(model | {"grain": grain}).get_config()
         assert config["grain"] == grain
 
 
@@ -103,16 +106,17 @@ def test_names_must_be_different():
 
 
 @pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2"])
-def test_stored_variables_are_all_that_is_needed(backbone):
+def test_saved_variables_are_all_that_is_needed(backbone):
     model = {"contract": [6, 8, 10], "blocks": 1, "expand": [6, 4], "plain_contraction": True}
     model |= {"backbone": backbone, "grain": 0.0}
-    one, other = (conditional.build_stylizer(model) for _ in range(2))
-    stored = conditional.stored_variables(one, model)
+    one, other = (PredictedStylizer.from_checkpoint(model) for _ in range(2))
+    stored = one.saved_variables()
     for variable in stored.values():
         variable.assign(variable.numpy() + RNG.normal(0, 0.1, variable.shape))
-    for name, variable in conditional.stored_variables(other, model).items():
+    for name, variable in other.saved_variables().items():
         variable.assign(stored[name])
     pictures = {"content": CONTENT, "style": np.float32(RNG.random((1, 40, 30, 3)))}
+    pictures["alpha"] = np.ones(1, "float32")
     assert np.array_equal(one(pictures), other(pictures))
     assert not any("vgg" in name or "block1_conv1" in name for name in stored)
 

@@ -61,7 +61,9 @@ def test_losses_are_those_of_the_formula(folders):
     found = {k: np.asarray(v) for k, v in trainer.losses(*batch()).items()}
     assert found.keys() == {"content/relu2_1", "style/relu1_1", "style/relu2_1", "tv"}
     picks = tf.one_hot(style, 2)
-    stylized = trainer.stylizer({"content": content, "style_weights": picks}).numpy()
+    stylized = trainer.stylizer(
+        {"content": content, "style_weights": picks, "alpha": tf.ones(len(picks))}
+    ).numpy()
     for k in range(2):
         features = trainer.encoder(stylized[k : k + 1])
         of_content = trainer.encoder(content[k : k + 1])

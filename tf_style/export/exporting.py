@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.export.config import ExportConfig
 from tf_style.export.formats import FORMATS, Format
-from tf_style.export.signatures import ServedStylizer
+from tf_style.export.signatures import ServedStylizer, alpha_signature
 from tf_style.export.wanted import check_export
 from tf_style.files import rename
 from tf_style.images.quality import psnr
@@ -107,7 +107,6 @@ def _export_file(config, kind: Format):
         file = aside / f"stylizer{path.suffix}"
         kind.write(stylize.stylizer, file)
         given, expected = _checked_pair(stylize)
-        given = {name: given[name] for name in stylize.stylizer.input}
         found = kind.load(file, given)()[0]
         nearness = psnr(found, expected)
         if not nearness >= kind.least_psnr:
@@ -175,21 +174,23 @@ def _checked_pair(stylize: StyleTransfer):
     """Inputs of one picture, and what the stylizer makes of them."""
     photo, painting = _pictures()
     style = stylize.styles[0] if stylize.styles else painting
-    return {"content": photo[None]} | _style(stylize, painting), stylize(photo, style)
+    given = {"content": photo[None], "alpha": np.ones(1, "float32")}
+    return given | _style(stylize, painting), stylize(photo, style)
 
 
 def _style(stylize: StyleTransfer, painting):
-    """A style as `serving_default` takes it: the first of a table, or a painting."""
+    """A style as a stylizer takes it: the first of a table, or a painting."""
     if stylize.styles:
         return {"style_weights": np.eye(1, len(stylize.styles), dtype="float32")}
-    return {"style": painting[None], "alpha": np.ones(1, "float32")}
+    return {"style": painting[None]}
 
 
 def _difference(directory, stylize: StyleTransfer):
     """The greatest difference between what the export and the stylizer make of one picture."""
     given, expected = _checked_pair(stylize)
+    signature = alpha_signature("serving_default") if stylize.styles else "serving_default"
     given = {name: tf.constant(value) for name, value in given.items()}
-    found = tf.saved_model.load(str(directory)).signatures["serving_default"](**given)
+    found = tf.saved_model.load(str(directory)).signatures[signature](**given)
     return float(np.max(np.abs(found["stylized"].numpy()[0] - expected)))
 
 
@@ -224,7 +225,7 @@ def _requests(stylize: StyleTransfer, sizes):
         image = np.random.default_rng(side).random((side, side, 3), "float32")
         data = encode_image(image, "jpg")
         plain = _style(stylize, image)
-        alpha = {"alpha": plain.pop("alpha")} if "alpha" in plain else {}
+        alpha = {"alpha": np.ones(1, "float32")}
         if stylize.styles:
             simple = {"style_names": [stylize.styles[0].encode()]}
         else:
@@ -233,10 +234,13 @@ def _requests(stylize: StyleTransfer, sizes):
         encoded = {"statistics": statistics[None]}
         yield "encode_style", plain
         yield f"encode_{next(iter(simple))}", simple
-        for suffix, content, style in (
+        for name, content, style in (
             ("serving_default", {"content": image[None]}, plain),
             ("stylize_encoded", {"content": image[None]}, encoded),
             ("stylize_bytes", {"content_bytes": [data]}, simple),
             ("stylize_encoded_bytes", {"content_bytes": [data]}, encoded),
         ):
-            yield suffix, content | style | alpha
+            if stylize.styles:
+                yield name, content | style
+                name = alpha_signature(name)
+            yield name, content | style | alpha

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style.errors import UserError
+from tf_style.nn.predicted import without_branches
 
 __all__ = ["FORMATS", "Format"]
 
@@ -44,7 +45,9 @@ def _write_onnx(stylizer, path):
         lambda *given: {"stylized": stylizer(dict(zip(inputs, given, strict=True)))},
         autograph=False,
     )
-    model, _ = tf2onnx.convert.from_function(function, list(_specs(inputs).values()), opset=OPSET)
+    specs = list(_specs(inputs).values())
+    with without_branches():
+        model, _ = tf2onnx.convert.from_function(function, specs, opset=OPSET)
     path.write_bytes(model.SerializeToString())
 
 
@@ -109,7 +112,8 @@ def _specs(inputs):
 
 def _traced(stylizer):
     function = tf.function(lambda **given: {"stylized": stylizer(given)}, autograph=False)
-    return function.get_concrete_function(**_specs(stylizer.input))
+    with without_branches():
+        return function.get_concrete_function(**_specs(stylizer.input))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,17 @@ from tf_style.export.graph_images import checked, decode_picture, encode_picture
 from tf_style.images.inputs import MIN_INPUT_SIDE, RANGE_SLACK
 from tf_style.mixtures import readable
 
-__all__ = ["ServedStylizer"]
+__all__ = ["ServedStylizer", "alpha_signature"]
+
+
+def alpha_signature(name: str) -> str:
+    """The signature with an alpha beside one of a model with a table of styles, which has none.
+
+    Example:
+        >>> alpha_signature("serving_default"), alpha_signature("stylize_bytes")
+        ('stylize_with_alpha', 'stylize_bytes_with_alpha')
+    """
+    return f"{name.replace('serving_default', 'stylize')}_with_alpha"
 
 
 class ServedStylizer:
@@ -28,9 +38,11 @@ class ServedStylizer:
         encode_style_bytes     style_bytes                       -> statistics
         stylize_encoded_bytes  content_bytes, statistics, alpha  -> stylized_bytes
 
-    Of a model with a table of styles nothing has an alpha, `style_weights` (numbers, one for each
-    style) stand for `style`, and `style_names` (`name`, or `name:weight,name:weight`) for
-    `style_bytes`; `encode_style_names` for `encode_style_bytes`.
+    Of a model with a table of styles `style_weights` (numbers, one for each style) stand for
+    `style`, and `style_names` (`name`, or `name:weight,name:weight`) for `style_bytes`;
+    `encode_style_names` for `encode_style_bytes`. These four have no alpha, and there are four more
+    that have one: `stylize_with_alpha`, `stylize_encoded_with_alpha`, `stylize_bytes_with_alpha`
+    and `stylize_encoded_bytes_with_alpha`.
 
     Images are float32 in [0, 1], bytes a JPEG or PNG in, a JPEG out; the first axis of everything
     is the batch. Pictures as bytes may differ in size: each runs alone, since padding would change
@@ -64,7 +76,7 @@ class ServedStylizer:
         quality: int = 95,
     ):
         encode_style, network = stylizer.encode_style, stylizer.transfer
-        self.styles = tuple(map(readable, getattr(stylizer, "styles", ())))
+        self.styles = tuple(map(readable, stylizer.styles))
         self.max_bytes, self.max_pixels, self.quality = max_bytes, max_pixels, quality
         # No more than the variables: of a Keras model, and of functions that are attributes, a
         # second copy of every graph would be stored.
@@ -98,15 +110,7 @@ class ServedStylizer:
 
         @tf.function(input_signature=given, autograph=False)
         def transfer(content, statistics, alpha):
-            if not self.styles and "alpha" not in network.input:
-                # The photo as its own style is what weakens another.
-                statistics = tf.cond(
-                    tf.reduce_all(alpha >= 1),
-                    lambda: statistics,
-                    lambda: _mix(encode(content), statistics, alpha),
-                )
-            inputs = {"content": content, "statistics": statistics, "alpha": alpha}
-            stylized = network({name: inputs[name] for name in network.input})
+            stylized = network({"content": content, "statistics": statistics, "alpha": alpha})
             finite = tf.math.is_finite(stylized)
             return checked(stylized, finite, "The network gave NaN or infinity, of:", content[0, 0])
 
@@ -117,14 +121,19 @@ class ServedStylizer:
         plain, simple = (
             ("style_weights", "style_names") if self.styles else ("style", "style_bytes")
         )
-        return {
-            "serving_default": self._stylizing("content", plain),
-            "encode_style": self._encoding(plain),
-            "stylize_encoded": self._stylizing("content", "statistics"),
-            "stylize_bytes": self._stylizing("content_bytes", simple),
-            f"encode_{simple}": self._encoding(simple),
-            "stylize_encoded_bytes": self._stylizing("content_bytes", "statistics"),
+        sources = {
+            "serving_default": ("content", plain),
+            "stylize_encoded": ("content", "statistics"),
+            "stylize_bytes": ("content_bytes", simple),
+            "stylize_encoded_bytes": ("content_bytes", "statistics"),
         }
+        found = {"encode_style": self._encoding(plain), f"encode_{simple}": self._encoding(simple)}
+        for name, pair in sources.items():
+            with_alpha = alpha_signature(name) if self.styles else name
+            found[with_alpha] = self._stylizing(*pair, "alpha")
+            if self.styles:
+                found[name] = self._stylizing(*pair)
+        return found
 
     def _trace(self, function, names):
         specs = {
@@ -139,7 +148,7 @@ class ServedStylizer:
 
         return self._trace(encode, (source,))
 
-    def _stylizing(self, source, style):
+    def _stylizing(self, source, style, *alpha):
         def stylize(**given):
             content = given[source]
             rows = tf.shape(content)[:1]
@@ -155,7 +164,7 @@ class ServedStylizer:
                 }
             return {"stylized_bytes": self._each(content, statistics, alpha)}
 
-        return self._trace(stylize, (source, style) if self.styles else (source, style, "alpha"))
+        return self._trace(stylize, (source, style, *alpha))
 
     def _each(self, content, statistics, alpha):
         """Each picture alone, at its own size, one at a time: they share the memory."""
@@ -237,8 +246,3 @@ def _weights(weights, what):
 def _alpha(alpha):
     usable = (alpha >= 0) & (alpha <= 1)
     return checked(alpha, usable, "`alpha` must be between 0 and 1. Received:", alpha)
-
-
-def _mix(own, statistics, alpha):
-    alpha = tf.reshape(alpha, [-1] + [1] * (len(statistics.shape) - 1))
-    return own + alpha * (statistics - own)

@@ -283,13 +283,8 @@ def _applied(config, stylize, encoded, statistics):
     """Photos of one size after all passes of the network."""
     alpha, images = config.alpha, encoded.images
     for _ in range(config.passes):
-        if alpha < 1 and not stylize.takes_alpha:
-            # One at a time: each weakens the style by its own.
-            pairs = zip(images, statistics, strict=True)
-            images = np.stack([stylize.transfer(image, one, alpha) for image, one in pairs])
-        else:
-            encoded = encoded if images is encoded.images else stylize.encode_content(images)
-            images = stylize.decode(encoded, statistics, alpha)
+        encoded = encoded if images is encoded.images else stylize.encode_content(images)
+        images = stylize.decode(encoded, statistics, alpha)
     return images
 
 

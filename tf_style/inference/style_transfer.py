@@ -11,18 +11,18 @@ from tf_style import checkpoint
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images.inputs import input_image
 from tf_style.mixtures import check_style, mixture
-from tf_style.nn import adain, conditional
+from tf_style.nn.adain import blend
+from tf_style.nn.base import Stylizer
+from tf_style.nn.stylizers import from_checkpoint
 from tf_style.precision import compute_dtype
 
 __all__ = [
     "EncodedContent",
     "StyleTransfer",
+    "check_alpha",
     "check_result",
     "load",
 ]
-
-# Method -> what builds its stylizer and names its variables.
-MODULES = {"adain": adain, "conditional": conditional, "predicted": conditional}
 
 
 def load(checkpoint_or_name: str | Path = "adain", precision: str = "auto") -> "StyleTransfer":
@@ -44,16 +44,11 @@ def load(checkpoint_or_name: str | Path = "adain", precision: str = "auto") -> "
     """
     directory = checkpoint.directory_of(checkpoint_or_name)
     config = checkpoint.read_config(directory)
-    module = MODULES.get(config["method"])
-    if module is None:
-        raise UserError(f"{directory} is of the unknown method {config['method']!r}.")
-    model, dtype = config["model"], compute_dtype(precision)
     try:
-        stylizer = module.build_stylizer(model, dtype)
-    except (KeyError, TypeError, ValueError) as error:
-        fault = f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
-        raise UserError(f"The model of {directory} cannot be built: {fault}.") from error
-    variables = module.stored_variables(stylizer, model)
+        stylizer = from_checkpoint(config, compute_dtype(precision))
+    except UserError as error:
+        raise UserError(f"The model of {directory} cannot be built: {error}.") from error
+    variables = stylizer.saved_variables()
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     arrays = checkpoint.read_stylizer(directory, shapes)
     for name, variable in variables.items():
@@ -67,31 +62,30 @@ class StyleTransfer:
     A style is a picture; of a model with a table of styles it is a name, or names with weights.
 
     Args:
-        stylizer: A model with the parts `encode_style` and `transfer`.
+        stylizer: The model.
 
     Attributes:
         styles: Names of the table's styles; empty where any picture is a style.
 
     Example:
-        >>> stylize = StyleTransfer(adain.AdaINStylizer("vgg16"))
+        >>> from tf_style.nn.stylizers import AdaINStylizer, ConditionalStylizer
+        >>> stylize = StyleTransfer(AdaINStylizer("vgg16"))
         >>> statistics = stylize.encode_style(np.ones((32, 32, 3), "float32"))
         >>> statistics.shape
         (2, 512)
-        >>> names = conditional.ConditionalStylizer(("wave", "night"), (8, 8, 8), 1, (8, 8))
+        >>> names = ConditionalStylizer(("wave", "night"), (8, 8, 8), 1, (8, 8))
         >>> stylize = StyleTransfer(names)
         >>> stylize(np.ones((32, 48, 3), "float32"), "wave:0.6,night:0.4").shape
         (32, 48, 3)
     """
 
-    def __init__(self, stylizer: keras.Model):
+    def __init__(self, stylizer: Stylizer):
         self.stylizer = stylizer
-        self.styles = tuple(getattr(stylizer, "styles", ()))
-        self.takes_alpha = "alpha" in stylizer.transfer.input
+        self.styles = stylizer.styles
         self._encode_style = _traced(stylizer.encode_style)
-        # A network whose style acts from the first layer on has no features to keep.
-        encode_content = getattr(stylizer, "encode_content", None)
+        encode_content = stylizer.encode_content
         self._encode_content = _traced(encode_content) if encode_content else None
-        decode = stylizer.decode if encode_content else stylizer.transfer
+        decode = stylizer.decode or stylizer.transfer
         self._decode, self._taken = _traced(decode), tuple(decode.input)
 
     def __call__(
@@ -127,7 +121,7 @@ class StyleTransfer:
                 f"styles, and not all 0. Received: {style_weights}"
             )
         statistics = np.stack([self.encode_style(one) for one in styles])
-        return self.transfer(content, adain.blend(statistics, weights), alpha)
+        return self.transfer(content, blend(statistics, weights), alpha)
 
     def encode_style(self, style: np.ndarray | str | Path) -> np.ndarray:
         """A style's statistics, to be used for many photos.
@@ -151,30 +145,11 @@ class StyleTransfer:
         self, content: np.ndarray | str | Path, statistics: np.ndarray, alpha: float = 1.0
     ) -> np.ndarray:
         """Stylise one picture with statistics from `encode_style`."""
-        self.check_alpha(alpha)
+        check_alpha(alpha)
         content = input_image(content, "content")
-        if alpha < 1 and not self.takes_alpha:
-            # The photo as its own style is what weakens another.
-            statistics = adain.blend(
-                np.stack([statistics, self.encode_style(content)]), [alpha, 1 - alpha]
-            )
         stylized = self.decode(self.encode_content(content[None]), statistics[None], alpha)[0]
         check_result(stylized, content)
         return stylized
-
-    def check_alpha(self, alpha: float) -> None:
-        """Refuse a strength that is none, or that this model does not have.
-
-        Raises:
-            UserError: It says which.
-        """
-        if not 0 <= alpha <= 1:
-            raise UserError(f"`alpha` must be between 0 and 1. Received: alpha={alpha}")
-        if alpha < 1 and self.styles:
-            raise UserError(
-                "The styles of a table have no strength: `alpha` must be 1; mix in another style. "
-                f"Received: alpha={alpha}"
-            )
 
     def encode_content(self, contents: np.ndarray) -> "EncodedContent":
         """What is the same for every style of some photos of one size, to be used for many styles.
@@ -200,7 +175,7 @@ class StyleTransfer:
         Args:
             encoded: From `encode_content`.
             statistics: From `encode_style`, one for each photo.
-            alpha: Strength in [0, 1]; of models that take one.
+            alpha: Strength in [0, 1].
 
         Returns:
             Images `(batch, height, width, 3)`, float32 in [0, 1].
@@ -232,6 +207,16 @@ def _traced(model: keras.Model):
     """
     specs = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), model.input)
     return tf.function(model, input_signature=[specs], autograph=False)
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a strength that is not in [0, 1].
+
+    Raises:
+        UserError: It is not.
+    """
+    if not 0 <= alpha <= 1:
+        raise UserError(f"`alpha` must be between 0 and 1. Received: alpha={alpha}")
 
 
 def check_result(stylized: np.ndarray, content: np.ndarray) -> None:

@@ -15,12 +15,11 @@ import numpy as np
 from tf_style.images.color import preserve_luma
 from tf_style.images.reading import as_floats
 from tf_style.images.writing import to_uint8
-from tf_style.inference.style_transfer import StyleTransfer, check_result
-from tf_style.inference.tile_buffer import Plane, shrunk
+from tf_style.inference.style_transfer import StyleTransfer, check_alpha, check_result
+from tf_style.inference.tile_buffer import Plane
 from tf_style.inference.tiled_adain import TiledAdaIN
 from tf_style.inference.tiled_network import TiledNetwork
-from tf_style.nn.adain import blend
-from tf_style.nn.predicted import PREDICTOR_SIZE
+from tf_style.nn.adain import AdaINStylizer
 
 __all__ = ["TiledTransfer"]
 
@@ -48,10 +47,10 @@ class TiledTransfer:
 
     def __init__(self, stylize: StyleTransfer, statistics: str = "exact"):
         self.stylize = stylize
-        if hasattr(stylize.stylizer, "network"):
-            self._pieces = TiledNetwork(stylize.stylizer, statistics)
-        else:
+        if isinstance(stylize.stylizer, AdaINStylizer):
             self._pieces = TiledAdaIN(stylize.stylizer)
+        else:
+            self._pieces = TiledNetwork(stylize.stylizer, statistics)
         self.halo = self._pieces.halo
 
     def scratch_bytes(self, height: int, width: int, passes: int = 1) -> int:
@@ -94,18 +93,13 @@ class TiledTransfer:
             UserError: A number out of range, or a scratch file that cannot be used.
             NonFiniteError: The network gave NaN, infinity or one flat colour.
         """
-        self.stylize.check_alpha(alpha)
+        check_alpha(alpha)
         whole = image = Plane.of(content)
         for left in reversed(range(passes)):
-            style = statistics
-            if alpha < 1 and not self.stylize.takes_alpha:
-                # The predictor brings any picture to this size.
-                own = self.stylize.encode_style(shrunk(image, PREDICTOR_SIZE, PREDICTOR_SIZE))
-                style = blend(np.stack([statistics, own]), [alpha, 1 - alpha])
             dtype = "float32" if left else "uint8"
             result = Plane(image.height, image.width, 3, dtype, spilled and left > 0)
             extremes = []
-            for box, piece in self._pieces(image, style, alpha, tile, spilled):
+            for box, piece in self._pieces(image, statistics, alpha, tile, spilled):
                 extremes += [piece.min((0, 1)), piece.max((0, 1))]
                 if luma and not left:
                     piece = preserve_luma(piece, as_floats(whole.read(box)))

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from tf_style.images.inputs import MIN_INPUT_SIDE
+from tf_style.images.reading import as_floats
 from tf_style.images.resizing import scaled_size
 from tf_style.images.tiling import Box, rounded_up, tile_grid
 from tf_style.inference.tile_buffer import Plane, shrunk
+from tf_style.nn.conditional import ConditionalStylizer
 from tf_style.nn.grain import Grain
+from tf_style.nn.predicted import PREDICTOR_SIZE, PredictedStylizer
 from tf_style.nn.receptive_field import receptive_radius
 from tf_style.nn.statistics import Moments, channel_moments
 from tf_style.nn.transfer_network import STRIDE
@@ -54,9 +56,11 @@ class TiledNetwork:
         statistics: `exact`, or `thumbnail`: the moments of a copy of 1024 px.
     """
 
-    def __init__(self, stylizer: keras.Model, statistics: str = "exact"):
+    def __init__(
+        self, stylizer: ConditionalStylizer | PredictedStylizer, statistics: str = "exact"
+    ):
+        self.stylizer = stylizer
         self.network, self._grain = stylizer.network, Grain(stylizer.arguments["grain"])
-        self.heads = getattr(stylizer, "heads", None)
         self.exact = statistics == "exact"
         # Of one step, and of the step before it where that is computed again.
         step = 2 * max(step.kernel // 2 for step in self.network.table)
@@ -80,7 +84,18 @@ class TiledNetwork:
         self, content: Plane, statistics: np.ndarray, alpha: float, tile: int, spilled: bool
     ) -> Iterator[tuple[Box, np.ndarray]]:
         """The stylised picture, piece by piece; arguments as in `TiledTransfer`."""
-        style = statistics[None] if self.heads is None else self.heads(statistics[None])
+        strength = np.float32([alpha])
+        for box, piece in self._full_strength(content, statistics, strength, tile, spilled):
+            if alpha < 1:
+                photo = as_floats(content.read(box))[None]
+                piece = np.asarray(self.stylizer.strength(photo, piece[None], strength))[0]
+            yield box, piece
+
+    def _full_strength(self, content, statistics, alpha, tile, spilled):
+        """The pieces before the strength acts on pixels, if it does."""
+        # The predictor brings any picture to this size.
+        small = shrunk(content, PREDICTOR_SIZE, PREDICTOR_SIZE)[None] if alpha < 1 else None
+        style = self.stylizer.parameters_of(small, statistics[None], alpha)
         parameters, start = {}, 0
         for step in self.network.table:
             end = start + 2 * step.filters * step.normalised

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tf_style.nn.base import FromArguments, named_variables
+from tf_style.nn.base import Stylizer, named_variables
 from tf_style.nn.color_transfer import CHANNELS, ColorTransfer, color_channels
 from tf_style.nn.decoder import Decoder
 from tf_style.nn.grain import Grain
@@ -14,16 +14,14 @@ from tf_style.nn.vgg import VGGEncoder, build_encoder, stride_of
 __all__ = [
     "AdaINStylizer",
     "blend",
-    "build_stylizer",
     "colors_of",
     "restyled",
     "statistics_of",
-    "stored_variables",
 ]
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class AdaINStylizer(FromArguments, keras.Model):
+class AdaINStylizer(Stylizer, keras.Model):
     """Encoder, AdaIN, decoder: `(content, style, alpha) -> stylized`.
 
         t_l      = AdaIN(f_l(content), f_l(style), alpha)    f: the encoder, l: `layer`
@@ -71,8 +69,14 @@ class AdaINStylizer(FromArguments, keras.Model):
         >>> stylizer({"content": photo, "style": painting, "alpha": keras.ops.ones(1)}).shape
         TensorShape([1, 17, 23, 3])
 
+    Attributes:
+        packaged: Whether the encoder's weights come with the package, so that no checkpoint holds
+            them.
+
     Reference: https://arxiv.org/abs/1703.06868
     """
+
+    method = "adain"
 
     def __init__(
         self,
@@ -129,6 +133,7 @@ class AdaINStylizer(FromArguments, keras.Model):
         )
         self.encoder = encoder
         self.decoder = decoder
+        self.packaged = False
         self.encode_style = encode_style
         self.encode_content = None if color_transfer else encode_content
         self.decode = None if color_transfer else decode
@@ -145,6 +150,43 @@ class AdaINStylizer(FromArguments, keras.Model):
             "grain": grain,
             "color_transfer": color_transfer,
         }
+
+    def saved_variables(self) -> dict[str, keras.Variable]:
+        """Return the decoder's variables, and the encoder's unless they are packaged.
+
+        Example:
+            >>> sorted(AdaINStylizer("vgg16", "relu1_1").saved_variables())[:2]
+            ['decoder/conv1_1/bias', 'decoder/conv1_1/kernel']
+        """
+        parts = {"decoder": self.decoder.layers}
+        if not self.packaged:
+            parts["encoder"] = self.encoder.layers
+        return named_variables(parts)
+
+    @classmethod
+    def from_checkpoint(cls, model: dict, compute_dtype: str = "float32") -> "AdaINStylizer":
+        """Build the stylizer that a checkpoint describes; its decoder is not yet loaded.
+
+        Args:
+            model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer),
+                `encoder_sha256`, `factors`, `layer`, `padding`, `pooling`, `skip_layers`, `grain`
+                and `color_transfer`.
+            compute_dtype: `float32` or `bfloat16`, for the convolutions.
+        """
+        architecture, layer = model["encoder"], model["layer"]
+        skip_layers = tuple(model["skip_layers"])
+        stylizer = cls(
+            architecture, layer, model["padding"], model["pooling"], compute_dtype, skip_layers,
+            model["grain"], model["color_transfer"],
+        )  # fmt: skip
+        stylizer.packaged = model["encoder_weights"] == "packaged"
+        if stylizer.packaged:
+            layers, digest = (*skip_layers, layer), model["encoder_sha256"]
+            encoder, _, _ = build_encoder(
+                architecture, layers, "packaged", model["factors"], digest
+            )
+            stylizer.encoder.set_weights(encoder.get_weights())
+        return stylizer
 
 
 def statistics_of(
@@ -203,48 +245,6 @@ def restyled(
         styled[name] = AdaIN()(features[name], statistics[..., begin:end], alpha, own)
         begin = end
     return styled
-
-
-def build_stylizer(model: dict, compute_dtype: str = "float32") -> AdaINStylizer:
-    """The stylizer that a checkpoint's `model` entry describes; its decoder is not yet loaded.
-
-    Args:
-        model: `encoder`, `encoder_weights` (`packaged`, or `stored` with the stylizer),
-            `encoder_sha256`, `factors`, `layer`, `padding`, `pooling`, `skip_layers`, `grain` and
-            `color_transfer`.
-        compute_dtype: `float32` or `bfloat16`, of the convolutions.
-    """
-    architecture = model["encoder"]
-    skip_layers = tuple(model["skip_layers"])
-    stylizer = AdaINStylizer(
-        architecture, model["layer"], model["padding"], model["pooling"], compute_dtype,
-        skip_layers, model["grain"], model["color_transfer"],
-    )  # fmt: skip
-    if model["encoder_weights"] == "packaged":
-        encoder, _, _ = build_encoder(
-            architecture,
-            (*skip_layers, model["layer"]),
-            "packaged",
-            model["factors"],
-            model["encoder_sha256"],
-        )
-        stylizer.encoder.set_weights(encoder.get_weights())
-    return stylizer
-
-
-def stored_variables(stylizer: AdaINStylizer, model: dict) -> dict[str, keras.Variable]:
-    """The variables that a checkpoint holds, by name: the decoder's, and the encoder's unless
-    they are packaged.
-
-    Example:
-        >>> stylizer = AdaINStylizer("vgg16", "relu1_1")
-        >>> sorted(stored_variables(stylizer, {"encoder_weights": "packaged"}))
-        ['decoder/conv1_1/bias', 'decoder/conv1_1/kernel']
-    """
-    parts = {"decoder": stylizer.decoder.layers}
-    if model["encoder_weights"] != "packaged":
-        parts["encoder"] = stylizer.encoder.layers
-    return named_variables(parts)
 
 
 def blend(statistics: np.ndarray, weights: list[float]) -> np.ndarray:

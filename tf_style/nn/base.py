@@ -1,4 +1,4 @@
-"""What the package's functional models share: a config of their arguments, names of variables."""
+"""What functional models share: a config of their arguments; and the contract of stylizers."""
 
 import contextlib
 import functools
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import keras
 
-__all__ = ["FromArguments", "keras_defaults", "named_variables"]
+__all__ = ["FromArguments", "Stylizer", "keras_defaults", "named_variables"]
 
 
 @contextlib.contextmanager
@@ -56,6 +56,8 @@ class FromArguments:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if "__init__" not in vars(cls):
+            return
         init = cls.__init__
 
         @functools.wraps(init)
@@ -73,6 +75,49 @@ class FromArguments:
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return cls(**config)
+
+
+class Stylizer(FromArguments):
+    """A network from a photo and a style to an image, as a base before `keras.Model`.
+
+    It has no losses and no modes. (It is no `keras.Model` itself: Keras puts its functional class
+    into the bases of the first subclass that is made, and fails at the second.)
+
+    All that uses a trained model (inference, tiles, export, serving, evaluation) knows only this:
+
+        encode_style:  style -> statistics           a picture, or weights of a table's styles
+        transfer:      (content, statistics, alpha) -> stylized
+
+    Both are Keras models. `alpha`, `(batch,)`, is the strength of the style in [0, 1], whatever the
+    method. Where the content is encoded without the style, `transfer` has two halves, so that a
+    photo is encoded once for many styles; elsewhere both are None:
+
+        encode_content: content -> features
+        decode:         (content, features, statistics, alpha) -> stylized
+
+    Attributes:
+        method: The method that a checkpoint's config names.
+        styles: Names of a table of styles; empty where any picture is a style.
+    """
+
+    method: str = ""
+    styles: tuple[str, ...] = ()
+    encode_content: keras.Model | None = None
+    decode: keras.Model | None = None
+
+    def saved_variables(self) -> dict[str, keras.Variable]:
+        """Return all that a checkpoint holds, {name: variable}: what is not packaged."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_checkpoint(cls, model: dict, compute_dtype: str = "float32") -> "Stylizer":
+        """Build the stylizer that a checkpoint describes; its saved variables are not yet loaded.
+
+        Args:
+            model: The `model` entry of the checkpoint's config.
+            compute_dtype: `float32` or `bfloat16`, for the convolutions.
+        """
+        raise NotImplementedError
 
 
 def named_variables(

@@ -1,46 +1,14 @@
-"""Stylizers of one transfer network for many styles: from a table, or from any picture."""
+"""The stylizer of one transfer network for many styles from a table."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from tf_style.errors import UserError
-from tf_style.nn.base import FromArguments, named_variables
+from tf_style.nn.base import Stylizer, named_variables
 from tf_style.nn.grain import Grain
-from tf_style.nn.predicted import BOTTLENECK, PREDICTOR_LAYERS, StylePredictor
-from tf_style.nn.transfer_network import TransferNetwork
-from tf_style.nn.vgg import build_encoder
+from tf_style.nn.transfer_network import NeutralStyle, TransferNetwork
 
-__all__ = [
-    "ConditionalStylizer",
-    "PredictedStylizer",
-    "StyleTable",
-    "build_stylizer",
-    "stored_variables",
-]
-
-
-@keras.saving.register_keras_serializable(package="tf_style")
-class NeutralStyle(keras.initializers.Initializer):
-    """Scales of one and shifts of zero for every normalisation of a transfer network.
-
-    Args:
-        channels: Of each normalisation, in order.
-
-    Example:
-        >>> print(NeutralStyle((2, 1))((6,)).numpy())
-        [1. 1. 0. 0. 1. 0.]
-    """
-
-    def __init__(self, channels: tuple[int, ...]):
-        self.channels = tuple(channels)
-
-    def __call__(self, shape, dtype="float32", **kwargs):
-        style = np.concatenate([[1.0] * n + [0.0] * n for n in self.channels])
-        return ops.reshape(ops.cast(style, dtype or "float32"), shape)
-
-    def get_config(self):
-        return {"channels": self.channels}
+__all__ = ["ConditionalStylizer", "PixelMix", "StyleTable"]
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
@@ -88,17 +56,43 @@ class StyleTable(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
-class ConditionalStylizer(FromArguments, keras.Model):
-    """Many styles in one network: `(content, style_weights) -> stylized`.
+class PixelMix(keras.layers.Layer):
+    """A stylised image weakened by the photo: `content + alpha * (stylized - content)`.
+
+    At alpha 1 it is the stylised image, bit for bit.
+
+    Call arguments:
+        content: `(batch, height, width, 3)`.
+        stylized: An image of the same shape.
+        alpha: `(batch,)`, in [0, 1].
+
+    Example:
+        >>> black, white = ops.zeros((1, 1, 1, 3)), ops.ones((1, 1, 1, 3))
+        >>> PixelMix()(black, white, ops.convert_to_tensor([0.25])).numpy().ravel()
+        array([0.25, 0.25, 0.25], dtype=float32)
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32"} | kwargs)
+
+    def call(self, content, stylized, alpha):
+        alpha = ops.reshape(alpha, (-1, 1, 1, 1))
+        return ops.where(alpha >= 1, stylized, content + alpha * (stylized - content))
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class ConditionalStylizer(Stylizer, keras.Model):
+    """Many styles in one network: `(content, style_weights, alpha) -> stylized`.
 
         parameters = style_weights @ table           one row of scales and shifts for every style
-        stylized   = network(content, parameters)
+        stylized   = content + alpha * (network(content, parameters) - content)
 
+    The papers have no alpha: no style of a table leaves a photo as it is, so pixels are mixed.
     One-hot weights pick a style, others blend: the network was trained at the corners, and what
     lies between them is a picture too. Two parts stand alone, as in every stylizer:
 
         encode_style: style_weights -> parameters    (batch, parameters)
-        transfer:     (content, statistics) -> stylized
+        transfer:     (content, statistics, alpha) -> stylized
 
     Args:
         styles: Their names, in the order of the weights.
@@ -111,15 +105,18 @@ class ConditionalStylizer(FromArguments, keras.Model):
     Call arguments, as a dictionary:
         content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
         style_weights: `(batch, styles)`.
+        alpha: `(batch,)`, in [0, 1].
 
     Example:
         >>> stylizer = ConditionalStylizer(("wave", "night"), (8, 8, 8), 1, (8, 8))
-        >>> inputs = {"content": ops.zeros((1, 17, 23, 3)), "style_weights": ops.ones((1, 2)) / 2}
-        >>> stylizer(inputs).shape
+        >>> given = {"style_weights": ops.ones((1, 2)) / 2, "alpha": ops.ones(1)}
+        >>> stylizer({"content": ops.zeros((1, 17, 23, 3))} | given).shape
         TensorShape([1, 17, 23, 3])
 
     Reference: https://arxiv.org/abs/1610.07629
     """
+
+    method = "conditional"
 
     def __init__(
         self,
@@ -139,21 +136,25 @@ class ConditionalStylizer(FromArguments, keras.Model):
         content = keras.Input((None, None, 3), name="content")
         style_weights = keras.Input((len(styles),), name="style_weights")
         parameters = keras.Input((2 * sum(network.normalised),), name="statistics")
+        alpha = keras.Input((), name="alpha")
         encode_style = keras.Model(style_weights, table(style_weights), name="encode_style")
         grained = Grain(grain, name="grain")(content)
+        strength = PixelMix(name="strength")
         transfer = keras.Model(
-            {"content": content, "statistics": parameters},
-            network({"content": grained, "parameters": parameters}),
+            {"content": content, "statistics": parameters, "alpha": alpha},
+            strength(content, network({"content": grained, "parameters": parameters}), alpha),
             name="transfer",
         )
-        stylized = transfer({"content": content, "statistics": encode_style(style_weights)})
+        statistics = encode_style(style_weights)
+        stylized = transfer({"content": content, "statistics": statistics, "alpha": alpha})
         super().__init__(
-            inputs={"content": content, "style_weights": style_weights},
+            inputs={"content": content, "style_weights": style_weights, "alpha": alpha},
             outputs=stylized,
             **({"name": "conditional_stylizer"} | kwargs),
         )
         self.network = network
         self.table = table
+        self.strength = strength
         self.encode_style = encode_style
         self.transfer = transfer
 
@@ -168,145 +169,31 @@ class ConditionalStylizer(FromArguments, keras.Model):
             "grain": grain,
         }
 
+    def parameters_of(self, content, statistics, alpha):
+        """Return the scales and shifts for some statistics, which they are themselves."""
+        return statistics
 
-@keras.saving.register_keras_serializable(package="tf_style")
-class PredictedStylizer(FromArguments, keras.Model):
-    """Any photo in any painting's style, through a predictor: `(content, style) -> stylized`.
+    def saved_variables(self) -> dict[str, keras.Variable]:
+        """Return the variables of the network and of every style.
 
-        statistics = predictor(style)                100 numbers
-        parameters = heads(statistics)               linear: scales and shifts
-        stylized   = network(content, parameters)
-
-    Two parts stand alone, as in every stylizer:
-
-        encode_style: style -> statistics            (batch, bottleneck)
-        transfer:     (content, statistics) -> stylized
-
-    The blend of two styles is that of their 100 numbers; the photo's own numbers as the other
-    style weaken the style.
-
-    Args:
-        backbone: Of `StylePredictor`: `mobilenet_v2` or `vgg16`.
-        contract: As in `TransferNetwork`, like all that follow.
-        blocks: Residual blocks.
-        expand: Channels of the two convolutions after upsampling.
-        plain_contraction: Whether the first three convolutions are free of the style.
-        compute_dtype: `float32` or `bfloat16`, of the convolutions.
-        grain: Standard deviation of the noise that is laid over the content, as in `Grain`.
-
-    Call arguments, as a dictionary:
-        content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
-        style: `(batch, any height, any width, 3)`, likewise.
-
-    Example:
-        >>> stylizer = PredictedStylizer("vgg16", (8, 8, 8), 1, (8, 8))
-        >>> photo, painting = ops.zeros((1, 17, 23, 3)), ops.ones((1, 32, 16, 3))
-        >>> stylizer({"content": photo, "style": painting}).shape
-        TensorShape([1, 17, 23, 3])
-
-    Reference: https://arxiv.org/abs/1705.06830
-    """
-
-    def __init__(
-        self,
-        backbone: str = "vgg16",
-        contract: tuple[int, int, int] = (32, 64, 128),
-        blocks: int = 5,
-        expand: tuple[int, int] = (64, 32),
-        plain_contraction: bool = False,
-        compute_dtype: str = "float32",
-        grain: float = 0.0,
-        **kwargs,
-    ):
-        # === Layers ===
-        network = TransferNetwork(
-            contract, blocks, expand, plain_contraction, compute_dtype, name="network"
-        )
-        predictor = StylePredictor(backbone, compute_dtype=compute_dtype, name="predictor")
-        heads = keras.layers.Dense(
-            2 * sum(network.normalised), name="heads",
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            bias_initializer=NeutralStyle(network.normalised),
-        )  # fmt: skip
-
-        # === Functional model ===
-        content = keras.Input((None, None, 3), name="content")
-        style = keras.Input((None, None, 3), name="style")
-        statistics = keras.Input((BOTTLENECK,), name="statistics")
-        encode_style = keras.Model(style, predictor(style), name="encode")
-        grained = Grain(grain, name="grain")(content)
-        transfer = keras.Model(
-            {"content": content, "statistics": statistics},
-            network({"content": grained, "parameters": heads(statistics)}),
-            name="transfer",
-        )
-        stylized = transfer({"content": content, "statistics": encode_style(style)})
-        super().__init__(
-            inputs={"content": content, "style": style},
-            outputs=stylized,
-            **({"name": "predicted_stylizer"} | kwargs),
-        )
-        self.network = network
-        self.predictor = predictor
-        self.heads = heads
-        self.encode_style = encode_style
-        self.transfer = transfer
-
-        # === Config ===
-        self.arguments = {
-            "backbone": backbone,
-            "contract": tuple(contract),
-            "blocks": blocks,
-            "expand": tuple(expand),
-            "plain_contraction": plain_contraction,
-            "compute_dtype": compute_dtype,
-            "grain": grain,
-        }
-
-
-def build_stylizer(model: dict, compute_dtype: str = "float32") -> keras.Model:
-    """The stylizer that a checkpoint's `model` entry describes; its weights are not yet loaded.
-
-    Args:
-        model: `contract`, `blocks`, `expand`, `grain`, and either `styles`, or `backbone` and
-            `plain_contraction`.
-        compute_dtype: `float32` or `bfloat16`, of the convolutions.
-    """
-    shape = {
-        "contract": tuple(model["contract"]),
-        "blocks": model["blocks"],
-        "expand": tuple(model["expand"]),
-        "compute_dtype": compute_dtype,
-        "grain": model["grain"],
-    }
-    if "styles" in model:
-        return ConditionalStylizer(tuple(model["styles"]), **shape)
-    plain = model["plain_contraction"]
-    stylizer = PredictedStylizer(model["backbone"], plain_contraction=plain, **shape)
-    if model["backbone"] == "vgg16":
-        encoder, _, _ = build_encoder("vgg16", PREDICTOR_LAYERS, "packaged")
-        stylizer.predictor.trunk.set_weights(encoder.get_weights())
-    return stylizer
-
-
-def stored_variables(stylizer: keras.Model, model: dict) -> dict[str, keras.Variable]:
-    """The variables that a checkpoint holds, by name: all that are not packaged.
-
-    Example:
-        >>> stylizer = ConditionalStylizer(("wave",), (8, 8, 8), 0, (8, 8))
-        >>> sorted(stored_variables(stylizer, {}))[-2:]
-        ['network/expand3/kernel', 'styles/wave']
-    """
-    parts = {"network": stylizer.network.layers}
-    named = {}
-    if isinstance(stylizer, ConditionalStylizer):
-        rows = zip(stylizer.styles, stylizer.table.rows, strict=True)
+        Example:
+            >>> stylizer = ConditionalStylizer(("wave",), (8, 8, 8), 0, (8, 8))
+            >>> sorted(stylizer.saved_variables())[-2:]
+            ['network/expand3/kernel', 'styles/wave']
+        """
+        rows = zip(self.styles, self.table.rows, strict=True)
         named = {f"styles/{name}": row for name, row in rows}
-    else:
-        parts["heads"] = [stylizer.heads]
-        parts["predictor"] = [stylizer.predictor.get_layer("bottleneck")]
-        if model["backbone"] != "vgg16":
-            parts["predictor"] += stylizer.predictor.trunk.layers
-    # Of a folded normalisation the moving mean and variance are constant.
-    found = named_variables(parts).items()
-    return named | {k: v for k, v in found if not k.rpartition("/")[2].startswith("moving_")}
+        return named | named_variables({"network": self.network.layers})
+
+    @classmethod
+    def from_checkpoint(cls, model: dict, compute_dtype: str = "float32") -> "ConditionalStylizer":
+        """Build the stylizer that a checkpoint describes; its saved variables are not yet loaded.
+
+        Args:
+            model: `styles`, `contract`, `blocks`, `expand` and `grain`.
+            compute_dtype: `float32` or `bfloat16`, for the convolutions.
+        """
+        return cls(
+            tuple(model["styles"]), tuple(model["contract"]), model["blocks"],
+            tuple(model["expand"]), compute_dtype, model["grain"],
+        )  # fmt: skip

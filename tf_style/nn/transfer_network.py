@@ -3,16 +3,40 @@
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from keras import ops
 
 from tf_style.nn.base import FromArguments
 from tf_style.nn.layers import ConditionalInstanceNorm, CropLike, PadToMultiple, ReflectionPadding2D
 from tf_style.nn.vgg import check_options
 
-__all__ = ["STRIDE", "Step", "TransferNetwork", "steps_of"]
+__all__ = ["STRIDE", "NeutralStyle", "Step", "TransferNetwork", "steps_of"]
 
 # Of the two convolutions of stride 2.
 STRIDE = 4
+
+
+@keras.saving.register_keras_serializable(package="tf_style")
+class NeutralStyle(keras.initializers.Initializer):
+    """Scales of one and shifts of zero for every normalisation of a transfer network.
+
+    Args:
+        channels: Of each normalisation, in order.
+
+    Example:
+        >>> print(NeutralStyle((2, 1))((6,)).numpy())
+        [1. 1. 0. 0. 1. 0.]
+    """
+
+    def __init__(self, channels: tuple[int, ...]):
+        self.channels = tuple(channels)
+
+    def __call__(self, shape, dtype="float32", **kwargs):
+        style = np.concatenate([[1.0] * n + [0.0] * n for n in self.channels])
+        return ops.reshape(ops.cast(style, dtype or "float32"), shape)
+
+    def get_config(self):
+        return {"channels": self.channels}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ class AdaINTrainer(Trainer):
             "grain": c.grain,
             "color_transfer": c.color_transfer,
         }
-        self.stored = adain.stored_variables(self.stylizer, self.model)
+        self.stylizer.packaged = network["encoder_weights"] == "packaged"
+        self.stored = self.stylizer.saved_variables()
 
     def load(self, directory, model):
         """Skip layers that the other decoder has not begin with weights of zero."""

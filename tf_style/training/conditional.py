@@ -16,9 +16,9 @@ from tf_style.images.outputs import written_by
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_shorter, fit_square
 from tf_style.mixtures import readable
-from tf_style.nn import conditional
+from tf_style.nn.conditional import ConditionalStylizer
 from tf_style.nn.losses import content_loss
-from tf_style.nn.predicted import load_trunk
+from tf_style.nn.predicted import PredictedStylizer, load_trunk
 from tf_style.nn.statistics import total_variation
 from tf_style.nn.style_losses import layers_that_count, loss_weights, style_loss
 from tf_style.precision import compute_dtype
@@ -118,8 +118,8 @@ class ConditionalTrainer(_TransferTrainer):
             # The network is there already, whatever the flags say of it.
             shape = "contract", "blocks", "expand", "grain"
             self.model |= {name: old["model"][name] for name in shape}
-        self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
-        self.stored = conditional.stored_variables(self.stylizer, self.model)
+        self.stylizer = ConditionalStylizer.from_checkpoint(self.model, compute_dtype(c.precision))
+        self.stored = self.stylizer.saved_variables()
         if c.add_style:
             self.load(directory, old["model"])
             self.moved = [self.stored[f"styles/{self.names[0]}"]]
@@ -152,7 +152,13 @@ class ConditionalTrainer(_TransferTrainer):
     def preview(self, contents, styles):
         which = [k % len(self.names) for k in range(len(contents))]
         picks = np.eye(len(self.stylizer.styles), dtype="float32")[np.array(which) + self.first]
-        stylized = self.stylize({"content": np.stack(contents), "style_weights": picks})
+        stylized = self.stylize(
+            {
+                "content": np.stack(contents),
+                "style_weights": picks,
+                "alpha": np.ones(len(picks), "float32"),
+            }
+        )
         return [self.thumbnails[k] for k in which], stylized.numpy()
 
 
@@ -166,10 +172,10 @@ class PredictedTrainer(_TransferTrainer):
         c = self.config
         network = self.build_losses(factors, [fit_square(_first(c.style_path), c.style_size)])
         self.model = network | {"backbone": c.backbone, "plain_contraction": False}
-        self.stylizer = conditional.build_stylizer(self.model, compute_dtype(c.precision))
+        self.stylizer = PredictedStylizer.from_checkpoint(self.model, compute_dtype(c.precision))
         if c.backbone == "mobilenet_v2" and factors is None:
             load_trunk(self.stylizer.predictor, c.backbone_weights)
-        self.stored = conditional.stored_variables(self.stylizer, self.model)
+        self.stored = self.stylizer.saved_variables()
         self.moved = self.stylizer.trainable_variables
 
     def losses(self, content, style, identity):
@@ -185,7 +191,8 @@ class PredictedTrainer(_TransferTrainer):
         return {"style_crop_size": c.style_size, "augment_styles": not c.plain_styles}
 
     def preview(self, contents, styles):
-        pictures = {"content": np.stack(contents), "style": np.stack(styles)}
+        ones = np.ones(len(contents), "float32")
+        pictures = {"content": np.stack(contents), "style": np.stack(styles), "alpha": ones}
         return styles, self.stylize(pictures).numpy()
 
 
