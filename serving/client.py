@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     add("--content-path", required=True, help="photos: a file, a folder or a glob")
     add("--style-path", type=Path, help="a painting, for models that take pictures")
     add("--style", help="a style's name or a mixture, for models with a table")
-    add("--alpha", type=float, default=1.0, help="strength in [0, 1], with --style-path [1]")
+    add("--alpha", type=float, default=1.0, help="strength of the style in [0, 1] [1]")
     add("--out-path", type=Path, default=Path("out"), help="folder of the results [out]")
     add("--model", default="adain", help="as it is served [adain]")
     add("--rest", default="localhost:8501", help="address of REST [localhost:8501]")
@@ -148,6 +148,8 @@ def stylize(options: argparse.Namespace) -> int:
     )
     if options.style:
         signature, style = "stylize_bytes", {"style_names": [options.style]}
+        if options.alpha < 1:  # Older exports of a table have no signatures with a strength.
+            signature, style = f"{signature}_with_alpha", style | {"alpha": [options.alpha]}
     else:
         painting = prepared(options.style_path, shorter=options.style_size)
         try:

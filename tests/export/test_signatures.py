@@ -83,6 +83,27 @@ def test_floats_are_the_stylizers(served, alpha):
     np.testing.assert_allclose(again["stylized"], found["stylized"], atol=1e-6)
 
 
+def test_a_table_has_signatures_with_a_strength_too(served):
+    stylize, signatures = served
+    if not stylize.styles:
+        assert not [name for name in signatures if name.endswith("_with_alpha")]
+        return
+    plain, simple, style = style_of(stylize)
+    alpha = {"alpha": np.float32([0.4])}
+    expected = stylize(PHOTO, style, 0.4)
+    given = {"content": PHOTO[None]} | alpha
+    found = call(signatures["stylize_with_alpha"], **given, **plain)["stylized"][0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    encoded = call(signatures["encode_style"], **plain)
+    again = call(signatures["stylize_encoded_with_alpha"], **given, **encoded)["stylized"][0]
+    np.testing.assert_allclose(again, found, atol=1e-6)
+    given = {"content_bytes": [BYTES["photo"]]} | alpha
+    of_bytes = call(signatures["stylize_bytes_with_alpha"], **given, **simple)["stylized_bytes"]
+    encoded = call(signatures["encode_style_names"], **simple)
+    twice = call(signatures["stylize_encoded_bytes_with_alpha"], **given, **encoded)
+    assert twice["stylized_bytes"][0] == of_bytes[0]
+
+
 def test_bytes_are_the_stylizers(served):
     stylize, signatures = served
     _, simple, style = style_of(stylize)

@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 from conftest import TINY, picture
 
+from tf_style.errors import UserError
 from tf_style.inference.style_transfer import load
 from tf_style.inference.tiled import TiledTransfer
-from tf_style.nn.base import FromArguments, named_variables
-from tf_style.nn.predicted import StylePredictor
+from tf_style.nn.adain import AdaINStylizer
+from tf_style.nn.base import FromArguments, Stylizer, named_variables
+from tf_style.nn.conditional import ConditionalStylizer
+from tf_style.nn.predicted import PredictedStylizer, StylePredictor
+from tf_style.nn.stylizers import STYLIZERS, from_checkpoint
 from tf_style.training.adain import AdaINTrainer
 from tf_style.training.config import TrainConfig
 
@@ -43,6 +47,41 @@ def test_it_stays_a_functional_model():
         None,
         3,
     )
+
+
+SMALL = {"contract": (4, 5, 6), "blocks": 1, "expand": (4, 3)}
+STYLE_SHAPES = {"adain": (1, 24, 20, 3), "conditional": (1, 2), "predicted": (1, 24, 20, 3)}
+MADE = {
+    "adain": lambda: AdaINStylizer("vgg16", "relu1_1"),
+    "conditional": lambda: ConditionalStylizer(("wave", "night"), **SMALL),
+    "predicted": lambda: PredictedStylizer("vgg16", **SMALL),
+}
+
+
+def test_the_contract_is_tried_for_every_method():
+    assert {stylizer.method for stylizer in STYLIZERS} == set(MADE)
+
+
+@pytest.mark.parametrize("method", MADE)
+def test_every_method_keeps_the_contract(method):
+    stylizer, content = MADE[method](), picture(18, 21)[None]
+    assert isinstance(stylizer, Stylizer) and type(stylizer).method == method
+    assert stylizer.styles == (("wave", "night") if method == "conditional" else ())
+    style = np.random.default_rng(0).random(STYLE_SHAPES[method], "float32")
+    given = {"content": content, "statistics": stylizer.encode_style(style).numpy()}
+    whole, half, none = (
+        stylizer.transfer(given | {"alpha": np.float32([alpha])}).numpy() for alpha in (1, 0.5, 0)
+    )
+    assert whole.shape == content.shape and 0 <= whole.min() and whole.max() <= 1
+    assert np.abs(whole - half).max() > 1e-4 < np.abs(half - none).max()
+    assert (stylizer.encode_content is None) == (stylizer.decode is None)
+    saved = stylizer.saved_variables()
+    assert all(isinstance(variable, keras.Variable) for variable in saved.values())
+
+
+def test_a_description_that_is_not_whole():
+    with pytest.raises(UserError, match="'styles' is missing"):
+        from_checkpoint({"method": "conditional", "model": {}})
 
 
 def test_variables_are_named_by_part_and_layer():

@@ -58,8 +58,9 @@ class StylizeConfig(Pictures, Blend, Machine, Tiles, Results):
     )
     seed: int = option(0, "Seed of --random-styles.", low=0, group=LOOK)
     alpha: float = option(
-        1.0, "Strength of the style: 0 is the decoded photo, 1 the full style.", low=0, high=1,
-        group=LOOK,
+        1.0, "Strength of the style from 0, almost the photo, to 1. A model with a table of styles "
+        "mixes its result with the photo, pixel by pixel; others weaken the style itself.", low=0,
+        high=1, group=LOOK,
     )  # fmt: skip
     passes: int = option(1, "How many times the network is applied.", low=1, group=LOOK)
     max_memory: float = option(
