@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import tf_style
-from tf_style.images.resizing import fit_longer, fit_shorter, fit_square, grid
+from tf_style.images.resizing import fit_longer, fit_shorter, fit_square
+from tf_style.images.sheets import grid
 
 ROOT = Path(__file__).parent.parent
 CELL = 256

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_style.errors import UserError
-from tf_style.images import reading, resizing, writing
+from tf_style.images import reading, resizing, sheets, writing
 
 # Smooth, and without any symmetry, so that no turn passes unnoticed.
 Y, X = np.mgrid[0:24, 0:40]
@@ -95,8 +95,8 @@ def test_resize_to_nothing(size):
         lambda image: resizing.resize(image, 2, 2),
         resizing.center_crop,
         writing.encode_image,
-        lambda image: resizing.grid([[image]]),
-        lambda image: resizing.concat([image]),
+        lambda image: sheets.grid([[image]]),
+        lambda image: sheets.concat([image]),
     ],
     ids=["resize", "center_crop", "encode_image", "grid", "concat"],
 )
@@ -108,43 +108,6 @@ def test_what_is_not_an_image_array(image, use):
         use(image)
 
 
-# -- contact sheets --------------------------------------------------------------------------------
-
-
-def test_grid():
-    dark, gray = np.zeros((6, 8, 3), np.float32), np.full((6, 8, 3), 0.5, np.float32)
-    sheet = resizing.grid([[None, dark], [gray, dark, gray]], pad=2)
-    assert sheet.shape == (14, 28, 3) and sheet.dtype == np.float32
-    expected = np.ones_like(sheet)
-    expected[:6, 10:18] = 0
-    expected[8:, :8] = 0.5
-    expected[8:, 10:18] = 0
-    expected[8:, 20:] = 0.5
-    np.testing.assert_allclose(sheet, expected, atol=1e-6)
-    assert np.array_equal(resizing.grid([[FLOAT]]), FLOAT)
-
-
-def test_grid_letterboxes():
-    wide, tall = np.zeros((4, 16, 3), np.float32), np.zeros((16, 4, 3), np.float32)
-    sheet = resizing.grid([[wide, tall, np.zeros((2, 2, 3), np.float32)]], pad=0)
-    assert sheet.shape == (16, 48, 3)
-    expected = np.ones_like(sheet)
-    expected[6:10, :16] = 0
-    expected[:, 22:26] = 0
-    expected[:, 32:] = 0
-    np.testing.assert_allclose(sheet, expected, atol=1e-6)
-
-
-def test_concat():
-    dark, gray = np.zeros((8, 6, 3), np.float32), np.full((4, 5, 3), 0.5, np.float32)
-    for other in (gray, resizing.resize(gray, 16, 20)):
-        # All of the first one's height, which a larger one does not change.
-        strip = resizing.concat([dark, other, dark], pad=1)
-        assert strip.shape == (8, 6 + 1 + 10 + 1 + 6, 3)
-        np.testing.assert_allclose(strip[:, 7:17], 0.5, atol=1e-6)
-        assert (strip[:, [6, 17]] == 1).all() and (strip[:, :6] == 0).all()
-
-
 @pytest.mark.parametrize("shape", [(60, 100), (100, 60)])
 def test_fit_square_is_the_middle_of_the_picture_made_smaller(shape):
     y, x = np.mgrid[: shape[0], : shape[1]] / 100
@@ -154,11 +117,3 @@ def test_fit_square_is_the_middle_of_the_picture_made_smaller(shape):
         found = resizing.fit_square(image, 24, share)
         # But for the border, where the kernel has nothing beyond the cut.
         np.testing.assert_allclose(found[2:-2, 2:-2], expected[2:-2, 2:-2], atol=0.02)
-
-
-def test_nothing_to_show():
-    for rows in ([], [[]], [[None]]):
-        with pytest.raises(UserError, match="A contact sheet needs at least one image"):
-            resizing.grid(rows)
-    with pytest.raises(UserError, match="A strip needs at least one image"):
-        resizing.concat([])

@@ -4,8 +4,6 @@ import json
 import re
 import shutil
 import tempfile
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,9 +14,10 @@ from tf_style import checkpoint, memory
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images.color import LUMA, match_color
 from tf_style.images.reading import probe, read_image
-from tf_style.images.resizing import center_crop, concat, fit_longer, fit_shorter
+from tf_style.images.resizing import center_crop, fit_longer, fit_shorter
+from tf_style.images.sheets import concat
 from tf_style.images.writing import write_image
-from tf_style.inference import folder, style_transfer
+from tf_style.inference import style_transfer
 from tf_style.inference.config import StylizeConfig
 from tf_style.inference.folder import stylize_folder
 from tf_style.inference.style_transfer import StyleTransfer, load
@@ -324,22 +323,6 @@ def test_photos_of_one_size_go_together(folders, shallow, stylize):
     for photo in order:
         image = stylize(folders / f"content/{photo}.png", read_style(folders / "style/t.png"))
         assert_written(folders / f"out/{photo}_stylized_t.png", image)
-
-
-def test_results_come_in_order_and_one_is_computed_ahead():
-    begun, waits = [], threading.Event()
-
-    def square(n):
-        begun.append(n)
-        if n == 1:
-            waits.wait(10)
-        return n * n
-
-    with ThreadPoolExecutor(2) as pool:
-        results = folder._ahead(pool, square, iter(range(5)))
-        assert next(results) == 0 and 2 not in begun
-        waits.set()
-        assert list(results) == [1, 4, 9, 16] and sorted(begun) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

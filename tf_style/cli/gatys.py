@@ -28,9 +28,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: GatysConfig) -> int:
-    from tf_style.gatys.wanted import painted_of
+    from tf_style.gatys.wanted import wanted_of
 
-    painted_of(config)  # What is wrong with names is told at once.
+    wanted_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
     from tf_style.gatys.folder import paint_folder
 

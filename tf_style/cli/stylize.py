@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(config: StylizeConfig) -> int:
-    from tf_style.inference.wanted import stylized_of
+    from tf_style.inference.wanted import wanted_of
 
-    stylized_of(config)  # What is wrong with names is told at once.
+    wanted_of(config)  # What is wrong with names is told at once.
     app.import_tensorflow()
     from tf_style.inference.folder import stylize_folder
 

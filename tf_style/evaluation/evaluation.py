@@ -36,12 +36,13 @@ from tf_style.images.listing import list_images
 from tf_style.images.outputs import check_apart, short_names
 from tf_style.images.quality import border_ratio, detail, nyquist_ratio, psnr
 from tf_style.images.reading import read_image
-from tf_style.images.resizing import fit_square, grid
+from tf_style.images.resizing import fit_square
+from tf_style.images.sheets import grid
 from tf_style.images.writing import write_image
 from tf_style.inference.style_transfer import load
 from tf_style.locking import locked_folder
 
-__all__ = ["Judged", "Pair", "evaluate", "every_pair", "summary"]
+__all__ = ["EvaluationProgress", "Pair", "evaluate", "every_pair", "summary"]
 
 PHOTO, RECOLOURED = "photo", "recoloured"
 STYLE = ("moments", "gram", "centred")
@@ -59,7 +60,7 @@ MODEL_FILES = ("config.json", "stylizer.npz", "saved_model.pb", "variables/*")
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
+class EvaluationProgress:
     """How far an evaluation is.
 
     Attributes:
@@ -89,7 +90,7 @@ class Pair(NamedTuple):
 
 def evaluate(
     config: EvaluateConfig, should_stop: Callable[[], bool] = lambda: False
-) -> Iterator[Judged]:
+) -> Iterator[EvaluationProgress]:
     """Judge stylizers on every pair of a photo and a painting, and write what was found.
 
     Args:
@@ -129,7 +130,7 @@ def _evaluate(config, should_stop):
     models = {row: _stylizer(name, config.precision) for row, name in config.models().items()}
     pairs, chosen, note = _pairs(every, config, models)
     if note:
-        yield Judged(0, 0, note=note)
+        yield EvaluationProgress(0, 0, note=note)
     _open(folder, config)
     judge = Judge(config)
     methods = {
@@ -169,7 +170,7 @@ def _evaluate(config, should_stop):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, json.dumps(kept).encode())
         records.setdefault(pair.name, {}).update(kept["rows"])
-        yield Judged(done, len(work), f"{pair.name} {method}")
+        yield EvaluationProgress(done, len(work), f"{pair.name} {method}")
     rebuilt = {name: _reconstruction(f, pairs, config) for name, f in models.items()}
     found = {
         "config": dataclasses.asdict(config),
@@ -182,7 +183,9 @@ def _evaluate(config, should_stop):
     write_atomically(folder / "evaluation.json", json.dumps(found, indent=1).encode())
     write_atomically(folder / "evaluation.md", _table(found).encode(errors="surrogateescape"))
     _draw(folder, pairs, config, [row for rows_ in rows.values() for row in rows_[-1:]])
-    yield Judged(len(work), len(work), note=f"{folder}/evaluation.md, {folder}/sheet.jpg")
+    yield EvaluationProgress(
+        len(work), len(work), note=f"{folder}/evaluation.md, {folder}/sheet.jpg"
+    )
 
 
 def summary(records: dict[str, dict[str, dict]]) -> dict[str, dict[str, float]]:

@@ -30,24 +30,25 @@ from tf_style.gatys.wanted import (
     STATE,
     check_unused,
     frames_of,
-    painted_of,
+    wanted_of,
 )
 from tf_style.images.animation import write_film
 from tf_style.images.color import match_color, preserve_luma
 from tf_style.images.outputs import check_sheet
 from tf_style.images.reading import probe, read_image
-from tf_style.images.resizing import concat, fit_longer, resize, resize_mask, scaled_size
+from tf_style.images.resizing import fit_longer, resize, resize_mask, scaled_size
+from tf_style.images.sheets import concat
 from tf_style.images.writing import check_output, write_image
 from tf_style.locking import locked
 from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
 from tf_style.mixtures import weighted
 from tf_style.nn.vgg import layers_up_to
 
-__all__ = ["Painted", "paint_folder"]
+__all__ = ["PaintingProgress", "paint_folder"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Painted:
+class PaintingProgress:
     """How far the work is: an iterate of one picture, a result, a fault or a note.
 
     Args:
@@ -69,7 +70,7 @@ class Painted:
     note: str = ""
 
 
-def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Painted]:
+def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[PaintingProgress]:
     """Optimise every photo for every painting's style, into a folder.
 
     Names, formats, sizes and memory are checked before any work. A picture that cannot be read is
@@ -88,13 +89,13 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
         UserError: Something the user can mend, before any work.
     """
     machine.choose_one(config.device)
-    used, total, todo = painted_of(config)
+    used, total, todo = wanted_of(config)
     layers_up_to(config.encoder, [*weighted(config.content_layers), *weighted(config.style_layers)])
     if skipped := total - len(todo):
-        yield Painted(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
+        yield PaintingProgress(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
     unfit, estimate = _check_sizes(config, dict.fromkeys(content for content, _ in todo))
     if estimate:
-        yield Painted(None, 0, total, note=estimate)
+        yield PaintingProgress(None, 0, total, note=estimate)
 
     for number, ((content_path, label), out) in enumerate(todo.items(), skipped + 1):
         at = content_path
@@ -110,13 +111,13 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
             at = out
             with locked(out):
                 for iterate in _paint(config, content, pictures, out, should_stop):
-                    yield Painted(out, number, total, iterate, note=iterate.note)
+                    yield PaintingProgress(out, number, total, iterate, note=iterate.note)
             if not iterate.last:
                 return
         except (UserError, NonFiniteError) as error:
-            yield Painted(at, number, total, fault=error)
+            yield PaintingProgress(at, number, total, fault=error)
         else:
-            yield Painted(out, number, total, iterate, finished=True)
+            yield PaintingProgress(out, number, total, iterate, finished=True)
 
 
 def _paint(config, content, styles, out, should_stop):

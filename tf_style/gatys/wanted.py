@@ -22,10 +22,10 @@ __all__ = [
     "FINAL",
     "PROGRESS",
     "STATE",
-    "Painted",
+    "Wanted",
     "check_unused",
     "frames_of",
-    "painted_of",
+    "wanted_of",
 ]
 
 PROGRESS = ".progress"
@@ -35,8 +35,8 @@ PROGRESS = ".progress"
 CONFIG, STATE, FINAL = "config.json", "state.npz", "final.npz"
 
 
-class Painted(NamedTuple):
-    """Results of Gatys' method.
+class Wanted(NamedTuple):
+    """The results that a run of Gatys' method is to make.
 
     Attributes:
         styles: Of every photo's results by their labels: the paintings.
@@ -49,11 +49,11 @@ class Painted(NamedTuple):
     todo: dict[tuple[Path, str], Path]
 
 
-def painted_of(config: GatysConfig) -> Painted:
+def wanted_of(config: GatysConfig) -> Wanted:
     """What a run of Gatys' method is to make.
 
     Args:
-        config: Of the run.
+        config: All options of the run.
 
     Raises:
         UserError: A name that stands for nothing, or a result that cannot be written.
@@ -79,7 +79,7 @@ def painted_of(config: GatysConfig) -> Painted:
     for path in (*config.content_mask, *config.style_mask, *init):
         list_images(path)
     check_weights(config.weight_files())
-    return Painted(styles, total, todo)
+    return Wanted(styles, total, todo)
 
 
 def frames_of(folder: Path) -> list[Path]:

@@ -12,14 +12,17 @@ from tf_style.inference.config import StylizeConfig
 from tf_style.mixtures import check_style, mixture, names_among
 from tf_style.option_groups import check_count
 
-__all__ = ["GRID", "Stylized", "stylized_of"]
+__all__ = ["GRID", "Mixture", "Wanted", "wanted_of"]
 
 # Pictures in a row of --style-grid.
 GRID = 5
 
+# Weights of styles by their names; they sum to 1.
+Mixture = dict[str, float]
 
-class Stylized(NamedTuple):
-    """Results of a trained model.
+
+class Wanted(NamedTuple):
+    """The results that a run with a trained model is to make.
 
     Attributes:
         sources: Names of the styles, each with its picture's path, or with itself in a table.
@@ -29,16 +32,16 @@ class Stylized(NamedTuple):
     """
 
     sources: dict[str, Path | str]
-    mixtures: dict[str, list[dict[str, float]]]
+    mixtures: dict[str, list[Mixture]]
     total: int
     todo: dict[tuple[Path, str], Path]
 
 
-def stylized_of(config: StylizeConfig) -> Stylized:
+def wanted_of(config: StylizeConfig) -> Wanted:
     """What a run with a trained model is to make.
 
     Args:
-        config: Of the run.
+        config: All options of the run.
 
     Raises:
         UserError: A name that stands for nothing, or a result that cannot be written.
@@ -46,7 +49,7 @@ def stylized_of(config: StylizeConfig) -> Stylized:
     contents = pictures_of(config, "content_path")
     sources = _sources(config)
     mixtures = _mixtures(config, sources)
-    return Stylized(sources, mixtures, *outputs_of(config, contents, list(mixtures)))
+    return Wanted(sources, mixtures, *outputs_of(config, contents, list(mixtures)))
 
 
 def _sources(config):

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tf_style.images.animation import write_film
 from tf_style.images.reading import read_image
-from tf_style.images.resizing import fit_square, grid
+from tf_style.images.resizing import fit_square
+from tf_style.images.sheets import grid
 from tf_style.images.writing import write_image
 from tf_style.training.config import TrainConfig
 from tf_style.training.data import Pictures
