@@ -128,118 +128,178 @@ def gatys(
 
     References: https://doi.org/10.1109/CVPR.2016.265, https://arxiv.org/abs/1611.07865
     """
-    stages = plan(*content.shape[:2], config.scales, config.max_evaluations)
-    for style in styles:
-        if min(style.shape[:2]) < MIN_SIDE:
-            raise UserError(
-                f"A painting is {style.shape[1]}x{style.shape[0]} here: both sides must be "
-                f"{MIN_SIDE} px or more; use a larger --style-size."
-            )
     began = time.monotonic()
-    encoder_of = functools.cache(functools.partial(encoder_for, config))
-    shares = shares or [1.0] * len(styles)
-    work = [h * w * n for h, w, n in stages]
-
-    known = map(int, state["tiles"]) if state else [None] * len(stages)
-    limit = allowed_memory(config.max_memory)
-    tiles = [tile_for(config, h, w, limit, t) for (h, w, _), t in zip(stages, known, strict=True)]
-
-    def objective_at(height, width, tile, exact):
-        encoder, weights = encoder_of("float32" if exact else compute_dtype(config.precision))
-        ratio = height / content.shape[0], width / content.shape[1]
-        sized = [_scaled(style, ratio) for style in styles]
-        arguments = (
-            encoder,
-            resize(content, height, width),
-            list(zip(sized, shares, strict=True)),
-            weights,
-            [resize_mask(mask, height, width) for mask in content_masks],
-            [resize_mask(mask, *sized[0].shape[:2]) for mask in style_masks],
-        )
-        return TiledObjective(*arguments, tile) if tile else Objective(*arguments, config.seed)
-
+    pyramid = _Pyramid(
+        content, styles, config, shares, content_masks, style_masks, state and state["tiles"]
+    )
+    stages, work = pyramid.stages, [h * w * n for h, w, n in pyramid.stages]
     note = "" if state else _on_scales(config, stages)
-    variable = UNBOUNDED if config.unbounded else BOUNDED
-    inexact = compute_dtype(config.precision) != "float32"
     stage = int(state["stage"]) if state else 0
-    # Evaluations of the coarser scales: what is gone on with may have had another plan.
+    # Evaluations of the coarser levels: a resumed run may have had another plan.
     before = int(state["before"]) if state else 0
     if state is None:
         image = _start(content, styles, config, stages[0][:2])
     elif state["finished"]:
-        image = _image(variable, state["position"], stages[stage])
+        image = pyramid.image(state["position"], stage)
         before, stage, state = before + stages[stage][2], stage + 1, None
+    else:
+        image = None
     for k in range(stage, len(stages)):
-        height, width, budget = stages[k]
-        if k == len(stages) - 1:
-            budget = config.max_evaluations - before
-        if state:
-            start, used = state["start"], int(state["used"])
-            retried, exact = bool(state["retried"]), bool(state["exact"])
-        else:
-            start, used = variable.start(resize(image, height, width)), 0
-            retried, exact = False, not inexact
-        objective = objective_at(height, width, tiles[k], exact)
-        if state and state["optimizer"]:
-            optimizer = _optimizer(config, variable.of(objective), None, state["optimizer"])
-        else:
-            position = state["position"] if state else start
-            optimizer = _optimizer(config, variable.of(objective), position, retried=retried)
-        last_count = int(state["optimizer"].get("evaluations", 0)) if state else 0
-        state, best, finished = None, start, False
-        while not finished:
-            found = next(optimizer)
-            stalled = not exact and found.evaluations - last_count >= STALLED
-            last_count = found.evaluations
-            evaluations, arrays = used + found.evaluations, found.arrays
-            best = found.position
-            again = (found.stopped and not (exact and found.finite)) or stalled
-            again = again and evaluations < budget
-            if found.stopped and not found.finite and retried:
-                raise NonFiniteError(
-                    f"The loss is not finite after {before + evaluations} evaluations, nor "
-                    "with a smaller first step; lower --style-weight or --content-weight, or "
-                    "use --precision float32."
-                )
-            if again:
-                used, arrays, last_count = evaluations, {}, 0
-                if found.finite:
-                    exact, objective = True, objective_at(height, width, tiles[k], True)
-                    note = "bfloat16 finds no way down any more: on in float32"
-                else:
-                    retried = True
-                    note = "the loss was not finite: once more from the best, with a smaller step"
-                optimizer = _optimizer(config, variable.of(objective), best, retried=retried)
-            elif found.stopped:
-                finished = True
-            finished = finished or evaluations >= budget
-            image = _image(variable, best, stages[k])
-            last = finished and k == len(stages) - 1
-            if last and np.abs(image - _image(variable, start, stages[k])).max() < MOVED:
+        finest = k == len(stages) - 1
+        budget = config.max_evaluations - before if finest else stages[k][2]
+        level = _Level(pyramid, k, budget, image, state)
+        state = None
+        while not level.finished:
+            note = level.advance(before) or note
+            image, evaluations = pyramid.image(level.best, k), before + level.evaluations
+            last = level.finished and finest
+            if last and np.abs(image - pyramid.image(level.start, k)).max() < MOVED:
                 raise UserError(
-                    f"The picture did not move (evaluations: {before + evaluations}): its start "
-                    "already is what the loss asks for; use another --init, or other weights."
+                    f"The picture did not move (evaluations: {evaluations}): its start already is "
+                    "what the loss asks for; use another --init, or other weights."
                 )
-            share = min(evaluations / max(budget, 1), 1)
-            done = (sum(work[:k]) + share * work[k]) / sum(work)
-            stored = {
-                "stage": k, "before": before, "used": used, "retried": retried, "exact": exact,
-                "finished": finished, "tiles": np.array(tiles), "start": np.asarray(start),
-                "position": np.asarray(best), "optimizer": arrays,
-            }  # fmt: skip
+            share = min(level.evaluations / max(budget, 1), 1)
             yield Iterate(
                 image,
-                before + evaluations,
+                evaluations,
                 k + 1,
-                functools.partial(_parts_of, objective, image),
-                done=1.0 if last else done,
+                functools.partial(_parts_of, level.objective, image),
+                done=1.0 if last else (sum(work[:k]) + share * work[k]) / sum(work),
                 seconds=time.monotonic() - began,
                 last=last,
                 note=note,
-                state=stored,
+                state=level.state(before),
             )
             note = ""
         before += budget
+
+
+class _Pyramid:
+    """The pictures at every size from coarse to fine: what all levels share.
+
+    Args:
+        content: As in `gatys`, like all but the last.
+        known: The tiles of an earlier run, which it is resumed with.
+    """
+
+    def __init__(self, content, styles, config, shares, content_masks, style_masks, known):
+        for style in styles:
+            if min(style.shape[:2]) < MIN_SIDE:
+                raise UserError(
+                    f"A painting is {style.shape[1]}x{style.shape[0]} here: both sides must be "
+                    f"{MIN_SIDE} px or more; use a larger --style-size."
+                )
+        self.content, self.styles, self.config = content, styles, config
+        self.shares = shares or [1.0] * len(styles)
+        self.content_masks, self.style_masks = content_masks, style_masks
+        self.stages = plan(*content.shape[:2], config.scales, config.max_evaluations)
+        known = [None] * len(self.stages) if known is None else map(int, known)
+        limit = allowed_memory(config.max_memory)
+        self.tiles = [
+            tile_for(config, h, w, limit, tile)
+            for (h, w, _), tile in zip(self.stages, known, strict=True)
+        ]
+        self.variable = UNBOUNDED if config.unbounded else BOUNDED
+        self.dtype = compute_dtype(config.precision)
+        self._encoder = functools.cache(functools.partial(encoder_for, config))
+
+    def objective(self, k, exact):
+        """The loss at a level, in float32 if it is to be exact."""
+        height, width, _ = self.stages[k]
+        encoder, weights = self._encoder("float32" if exact else self.dtype)
+        ratio = height / self.content.shape[0], width / self.content.shape[1]
+        sized = [_scaled(style, ratio) for style in self.styles]
+        arguments = (
+            encoder,
+            resize(self.content, height, width),
+            list(zip(sized, self.shares, strict=True)),
+            weights,
+            [resize_mask(mask, height, width) for mask in self.content_masks],
+            [resize_mask(mask, *sized[0].shape[:2]) for mask in self.style_masks],
+        )
+        if self.tiles[k]:
+            return TiledObjective(*arguments, self.tiles[k])
+        return Objective(*arguments, self.config.seed)
+
+    def image(self, position, k):
+        """The image that a position of the optimiser stands for."""
+        height, width, _ = self.stages[k]
+        return np.reshape(self.variable.image(position), (height, width, 3))
+
+
+class _Level:
+    """One size of the pyramid: an optimiser, begun anew in float32 or with a smaller step.
+
+    Args:
+        pyramid: The pictures.
+        k: The level's number, from 0.
+        budget: Its evaluations.
+        image: Where it starts, unless there is a state.
+        state: As in `gatys`, if the run is resumed at this level.
+    """
+
+    def __init__(self, pyramid, k, budget, image, state):
+        self.pyramid, self.k, self.budget = pyramid, k, budget
+        if state:
+            self.start, self.used = state["start"], int(state["used"])
+            self.retried, self.exact = bool(state["retried"]), bool(state["exact"])
+        else:
+            height, width, _ = pyramid.stages[k]
+            self.start, self.used = pyramid.variable.start(resize(image, height, width)), 0
+            self.retried, self.exact = False, pyramid.dtype == "float32"
+        self.best, self.finished = self.start, False
+        self.arrays = state["optimizer"] if state else {}
+        self.last_count = int(self.arrays.get("evaluations", 0))
+        self.objective = pyramid.objective(k, self.exact)
+        self.optimizer = self._optimizer(state["position"] if state else self.start, self.arrays)
+
+    def _optimizer(self, position, arrays):
+        config, function = self.pyramid.config, self.pyramid.variable.of(self.objective)
+        step = config.learning_rate if config.optimizer == "adam" else FIRST_STEP
+        step *= SMALLER if self.retried else 1.0
+        begin = {"arrays": arrays} if arrays else {"start": position}
+        if config.optimizer == "adam":
+            return adam(function, **begin, learning_rate=step)
+        return lbfgs(function, **begin, history=config.history, first_step=step)
+
+    def advance(self, before):
+        """Make one iteration; what there is to say of it, if anything."""
+        found = next(self.optimizer)
+        stalled = not self.exact and found.evaluations - self.last_count >= STALLED
+        self.last_count, self.arrays = found.evaluations, found.arrays
+        self.evaluations, self.best = self.used + found.evaluations, found.position
+        if found.stopped and not found.finite and self.retried:
+            raise NonFiniteError(
+                f"The loss is not finite after {before + self.evaluations} evaluations, nor "
+                "with a smaller first step; lower --style-weight or --content-weight, or "
+                "use --precision float32."
+            )
+        again = (found.stopped and not (self.exact and found.finite)) or stalled
+        if again and self.evaluations < self.budget:
+            return self._begin_anew(found.finite)
+        self.finished = found.stopped or self.evaluations >= self.budget
+        return ""
+
+    def _begin_anew(self, finite):
+        self.used, self.arrays, self.last_count = self.evaluations, {}, 0
+        if finite:
+            self.exact = True
+            self.objective = self.pyramid.objective(self.k, True)
+            note = "bfloat16 finds no way down any more: on in float32"
+        else:
+            self.retried = True
+            note = "the loss was not finite: once more from the best, with a smaller step"
+        self.optimizer = self._optimizer(self.best, {})
+        return note
+
+    def state(self, before):
+        """Arrays to resume from, by name."""
+        return {
+            "stage": self.k, "before": before, "used": self.used, "retried": self.retried,
+            "exact": self.exact, "finished": self.finished, "tiles": np.array(self.pyramid.tiles),
+            "start": np.asarray(self.start), "position": np.asarray(self.best),
+            "optimizer": self.arrays,
+        }  # fmt: skip
 
 
 def _on_scales(config, stages):
@@ -252,21 +312,8 @@ def _on_scales(config, stages):
     )
 
 
-def _image(variable, position, stage):
-    height, width, _ = stage
-    return np.reshape(variable.image(position), (height, width, 3))
-
-
 def _parts_of(objective, image):
     return objective.parts_of(image[None]).numpy()
-
-
-def _optimizer(config, function, start, arrays=None, retried=False):
-    step = config.learning_rate if config.optimizer == "adam" else FIRST_STEP
-    step *= SMALLER if retried else 1.0
-    if config.optimizer == "adam":
-        return adam(function, start, arrays=arrays, learning_rate=step)
-    return lbfgs(function, start, arrays=arrays, history=config.history, first_step=step)
 
 
 def _start(content, styles, config, size):
