@@ -1,44 +1,21 @@
-"""A folder of pictures by Gatys' method: results, intermediate pictures, states to go on from.
+"""A folder of pictures by Gatys' method."""
 
-Beside `result.jpg` stands the folder `result.jpg.progress`: `config.json` with all that makes the
-result again, the intermediate pictures `00050.jpg`, `00100.jpg`, ..., and `state.npz` as long as it
-is unfinished, `final.npz` thereafter.
-"""
-
-import contextlib
 import dataclasses
-import hashlib
-import json
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from tf_style import machine
-from tf_style.config import same_run
 from tf_style.errors import NonFiniteError, UserError
-from tf_style.files import read_npz, write_atomically, write_npz
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import Iterate, gatys
 from tf_style.gatys.pyramid import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
-from tf_style.gatys.wanted import (
-    CONFIG,
-    FINAL,
-    PROGRESS,
-    STATE,
-    check_unused,
-    frames_of,
-    wanted_of,
-)
-from tf_style.images.animation import write_film
-from tf_style.images.color import match_color, preserve_luma
+from tf_style.gatys.result import Result
+from tf_style.gatys.wanted import wanted_of
+from tf_style.images.color import match_color
 from tf_style.images.outputs import check_sheet
 from tf_style.images.reading import probe, read_image
 from tf_style.images.resizing import fit_longer, resize, resize_mask, scaled_size
-from tf_style.images.sheets import concat
-from tf_style.images.writing import check_output, write_image
 from tf_style.locking import locked
 from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
 from tf_style.mixtures import weighted
@@ -127,147 +104,31 @@ def _paint(config, content, styles, out, should_stop):
     matched = styles
     if config.preserve_color == "match":
         matched = [match_color(style, content) for style in styles]
-    about = _about(config, [content, *styles, *content_masks, *style_masks])
-    folder = Path(f"{out}{PROGRESS}")
-    state = _read_state(folder, about, config, content.shape[:2]) if config.resume else None
-    if state is None and not config.overwrite:
-        check_unused(folder)
-
-    def result(image):
-        image = resize(image, *content.shape[:2])
-        return preserve_luma(image, content) if config.preserve_color == "luma" else image
-
-    def keep(iterate, state):
-        """What is needed to go on, and the picture so far."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / CONFIG, json.dumps(about, indent=2).encode())
-        write_npz(folder / (FINAL if iterate.last else STATE), _flat(state))
-        if config.save_every:
-            frame = folder / f"{iterate.evaluations:05d}.jpg"
-            write_image(frame, result(iterate.image), quality=config.quality, overwrite=True)
-
-    def write(iterate, overwrite=True):
-        image = result(iterate.image)
-        image = concat([content, *styles, image]) if config.concat else image
-        write_image(out, image, quality=config.quality, overwrite=overwrite)
-
-    def claim(iterate):
-        """Take the name at the start, lest it be refused at the end; whether it was free."""
-        check_output(out, config.overwrite or config.resume)
-        if config.overwrite:
-            _remove(folder)
-        if config.save_every:
-            keep(iterate, iterate.state)
-        elif state is None:
-            keep(iterate, _slim(iterate.state))
-        if free := not os.path.lexists(out):
-            write(iterate, overwrite=False)
-        return free
-
+    result = Result(config, out, content, styles, [*content_masks, *style_masks])
     claimed, kept = None, 0
     try:
         for iterate in gatys(
             content, matched, config, shares=list(config.style_weights),
-            content_masks=content_masks, style_masks=style_masks, state=state,
+            content_masks=content_masks, style_masks=style_masks, state=result.state,
         ):  # fmt: skip
             period = iterate.evaluations // config.save_every if config.save_every else 0
             if claimed is None:
-                claimed, kept = claim(iterate), period
-            if iterate.last and config.save_every:
-                keep(iterate, _slim(iterate.state))
-            elif period != kept:
-                keep(iterate, iterate.state)
-            kept = period
+                claimed, kept = result.claim(iterate), period
             if iterate.last:
-                write(iterate)
+                result.finish(iterate)
                 claimed = False  # Whatever comes, it is the result.
-                if config.animation:
-                    images = [read_image(frame) for frame in frames_of(folder)]
-                    replace = config.overwrite or config.resume
-                    write_film(config.animation, images, overwrite=replace)
-                (folder / STATE).unlink(missing_ok=True)
-                if not config.save_every:
-                    _remove(folder)
+            elif period != kept:
+                result.keep(iterate)
+            kept = period
             yield iterate
             if should_stop() and not iterate.last:
-                keep(iterate, iterate.state)
-                write(iterate)
+                result.keep(iterate)
+                result.write(iterate)
                 return
     except (UserError, NonFiniteError):
         if claimed:
             out.unlink(missing_ok=True)  # It is no result.
         raise
-
-
-def _remove(folder):
-    """Delete what a run has written beside its result, and nothing else."""
-    for file in (*frames_of(folder), *(folder / name for name in (FINAL, STATE, CONFIG))):
-        file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # There is something else in it, or it is not there.
-        folder.rmdir()
-
-
-def _slim(state):
-    """A state without the optimiser's, which begins anew from its position."""
-    used = int(state["used"]) + int(state["optimizer"].get("evaluations", 0))
-    return state | {"used": used, "finished": False, "optimizer": {}}
-
-
-def _flat(state):
-    """A state as arrays of the types that `read_npz` takes."""
-    named = state | {f"optimizer/{name}": x for name, x in state["optimizer"].items()}
-    del named["optimizer"]
-    # Histories are rows, which become one array when they are written, not before.
-    named = {k: x if isinstance(x, tuple) else np.asarray(x) for k, x in named.items()}
-    return {
-        k: x if isinstance(x, tuple) or x.dtype.kind == "f" else x.astype("int64")
-        for k, x in named.items()
-    }
-
-
-def _read_state(folder, about, config, size):
-    """The arrays of an unfinished picture, if there are any and they belong to these options."""
-    path = next((folder / x for x in (STATE, FINAL) if (folder / x).exists()), None)
-    if path is None:
-        return None
-    try:
-        stored = json.loads((folder / CONFIG).read_text())
-        stages = plan(*size, config.scales, config.max_evaluations)
-        stage = int(read_npz(path, {"stage": ()})["stage"])
-        height, width, _ = stages[min(max(stage, 0), len(stages) - 1)]
-        arrays = read_npz(path, *_shapes(config, height * width * 3, len(stages)))
-    except (UserError, OSError, ValueError) as error:
-        raise UserError(f"`{folder}` cannot be resumed: {error} Use --overwrite.") from error
-    same_run(stored, config, str(folder))
-    if stored.get("pictures") != about["pictures"]:
-        raise UserError(
-            f"The run in {folder} has other pictures: give the same ones, another --out-path, or "
-            "--overwrite to begin anew."
-        )
-    optimizer = {k.removeprefix("optimizer/"): v for k, v in arrays.items() if "/" in k}
-    return {k: v for k, v in arrays.items() if "/" not in k} | {"optimizer": optimizer}
-
-
-def _shapes(config, n, stages):
-    """Shapes of a state of n numbers: of what is always there, and of what an optimizer adds."""
-    always = {"start": (n,), "position": (n,), "tiles": (stages,)}
-    always |= dict.fromkeys(("stage", "before", "used", "retried", "exact", "finished"), ())
-    adds = {"evaluations": ()}
-    if config.optimizer == "adam":
-        adds |= dict.fromkeys(("iterate", "m", "v", "sum"), (n,))
-    else:
-        adds |= {"scale": (2,), "iterations": (), "objective_value": ()}
-        adds |= dict.fromkeys(("position", "objective_gradient"), (n,))
-        adds |= {f"{name}_deltas": (config.history, n) for name in ("position", "gradient")}
-    return always, {f"optimizer/{name}": shape for name, shape in adds.items()}
-
-
-def _about(config, images):
-    """What a picture depends on: the options, and a digest of the pixels that go in."""
-    digest = hashlib.sha256()
-    for image in images:
-        digest.update(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes())
-    return dataclasses.asdict(config) | {"pictures": digest.hexdigest()}
 
 
 def _read(config, path):
