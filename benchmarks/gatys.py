@@ -32,8 +32,8 @@ from tf_style.gatys.optimisation import encoder_for, gatys
 from tf_style.gatys.pyramid import plan
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import resize, scaled_size
+from tf_style.machine import compute_dtype
 from tf_style.nn.vgg import MEAN_BGR, keras_name, layers_up_to
-from tf_style.precision import compute_dtype
 
 CONFIG = {
     "encoder": "vgg16",

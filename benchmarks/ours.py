@@ -202,7 +202,9 @@ def training_by_keras(job: Job) -> Iterator:
             for moments, goal in zip(*(x.values() for x in pairs), strict=True):
                 loss += c.style_weight * moments_loss(moments, goal, c.style_reduction)
             loss = tf.reduce_mean(loss)
-        trainer.optimizer.apply(tape.gradient(loss, trainer.moved), trainer.moved)
+        trainer.optimizer.apply(
+            tape.gradient(loss, trainer.trained_variables), trainer.trained_variables
+        )
         return loss
 
     while True:

@@ -20,8 +20,9 @@ from benchmarks import parser_of, square
 from benchmarks.gatys import by_scipy
 from tf_style.config import from_dict
 from tf_style.evaluation.config import EvaluateConfig
-from tf_style.evaluation.evaluation import every_pair, summary
 from tf_style.evaluation.judge import Judge
+from tf_style.evaluation.pairs import every_pair
+from tf_style.evaluation.summary import summary
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.objective import Objective
 from tf_style.gatys.optimisation import encoder_for

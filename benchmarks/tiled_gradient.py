@@ -27,8 +27,8 @@ from tf_style.gatys.objective import Objective
 from tf_style.gatys.optimisation import encoder_for, gatys
 from tf_style.gatys.pyramid import bytes_of
 from tf_style.gatys.tiled_objective import TiledObjective
+from tf_style.machine import compute_dtype
 from tf_style.memory import BASE_BYTES
-from tf_style.precision import compute_dtype
 
 
 def pictures(side: int) -> np.ndarray:

@@ -70,12 +70,12 @@ def write_checkpoint(directory, layer="relu2_1", **model):
     from tf_style.nn import adain
     from tf_style.nn.vgg import build_encoder
 
-    _, factors, digest = build_encoder("vgg16", (layer,), "packaged")
+    _, layer_factors, digest = build_encoder("vgg16", (layer,), "packaged")
     model = {
         "encoder": "vgg16",
         "encoder_weights": "packaged",
         "encoder_sha256": digest,
-        "factors": factors,
+        "factors": layer_factors,
         "layer": layer,
         "padding": "reflect",
         "pooling": "max",

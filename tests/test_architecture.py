@@ -16,7 +16,7 @@ PACKAGE = Path(tf_style.__file__).parent
 # The rows of the design, lowest first: rooms (folders) and ground files. Imports go down or stay in
 # the room. Rooms of one row do not know each other; ground files import what stands to their left.
 ROWS = [
-    "errors config mixtures machine precision memory files locking",
+    "errors config mixtures machine memory files locking",
     "option_groups checkpoint images",
     "nn",
     "converters",

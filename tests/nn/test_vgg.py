@@ -26,8 +26,8 @@ def packaged():
     """The raw weights in the package and the factors beside them."""
     shapes = vgg.weight_shapes("vgg16", "relu5_3")
     arrays, _ = vgg_weights.read_weights("packaged", "vgg16", shapes, {"factors": (13,)})
-    factors = arrays.pop("factors").tolist()
-    return arrays, dict(zip(layer_names("vgg16"), factors, strict=True))
+    layer_factors = arrays.pop("factors").tolist()
+    return arrays, dict(zip(layer_names("vgg16"), layer_factors, strict=True))
 
 
 @pytest.fixture
@@ -160,9 +160,9 @@ def test_encoding_does_not_change_its_input():
 @pytest.mark.parametrize("padding", ["reflect", "zero"])
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_every_layer_is_its_factor_times_the_raw_one(narrow, architecture, padding, pooling):
-    arrays, factors = made_weights(architecture), made_factors(architecture)
+    arrays, layer_factors = made_weights(architecture), made_factors(architecture)
     model = VGGEncoder(architecture, layer_names(architecture), padding, pooling)
-    model.set_weights_of(arrays, factors)
+    model.set_weights_of(arrays, layer_factors)
     image = RNG.uniform(0, 1, (35, 41, 3)).astype("float32")
     raw = numpy_vgg(image, arrays, architecture, padding, pooling)
     found = model(image[None])
@@ -170,18 +170,22 @@ def test_every_layer_is_its_factor_times_the_raw_one(narrow, architecture, paddi
     for name, expected in raw.items():
         scale = np.abs(expected).max()
         np.testing.assert_allclose(
-            found[name][0] / factors[name], expected, rtol=1e-4, atol=1e-5 * scale, err_msg=name
+            found[name][0] / layer_factors[name],
+            expected,
+            rtol=1e-4,
+            atol=1e-5 * scale,
+            err_msg=name,
         )
 
 
 def test_packaged_weights_in_every_layer(photo, packaged):
-    arrays, factors = packaged
+    arrays, layer_factors = packaged
     image = photo[:32, :32]
     raw = numpy_vgg(image, arrays, "vgg16")
     model, stored, _ = build_encoder("vgg16", layer_names("vgg16"))
-    assert stored == pytest.approx(factors)
+    assert stored == pytest.approx(layer_factors)
     for name, features in model(image[None]).items():
-        expected = factors[name] * raw[name]
+        expected = layer_factors[name] * raw[name]
         np.testing.assert_allclose(
             features[0], expected, rtol=1e-3, atol=1e-4 * expected.max(), err_msg=name
         )
@@ -199,9 +203,9 @@ GOLDEN = {
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-3), ("bfloat16", 2e-2)])
 def test_golden_activations(photo, dtype, tolerance):
-    model, factors, _ = build_encoder("vgg16", tuple(GOLDEN), compute_dtype=dtype)
+    model, layer_factors, _ = build_encoder("vgg16", tuple(GOLDEN), compute_dtype=dtype)
     for name, features in model(photo[None]).items():
-        raw = np.float32(ops.cast(features, "float32")) / factors[name]
+        raw = np.float32(ops.cast(features, "float32")) / layer_factors[name]
         assert (raw.mean(), raw.std()) == pytest.approx(GOLDEN[name], rel=tolerance), name
 
 
@@ -221,9 +225,9 @@ def test_compute_dtype():
 )  # fmt: skip
 def test_stored_factors_bring_the_calibration_photos_to_mean_one(packaged, padding, pooling):
     arrays, _ = packaged
-    _, factors, _ = build_encoder("vgg16", ("relu1_1",), padding=padding, pooling=pooling)
+    _, layer_factors, _ = build_encoder("vgg16", ("relu1_1",), padding=padding, pooling=pooling)
     measured = vgg.calibrate("vgg16", arrays, padding, pooling)
-    assert factors == pytest.approx(measured, rel=1e-3)
+    assert layer_factors == pytest.approx(measured, rel=1e-3)
 
 
 @pytest.mark.parametrize("padding", ["reflect", "zero"])
@@ -234,7 +238,7 @@ def test_stored_factors_are_measured_by_nobody_else(counted, padding, pooling):
     assert not counted
     # Those of a model that was trained with others stay.
     kept = dict.fromkeys(layer_names("vgg16"), 0.5)
-    assert build_encoder("vgg16", ("relu1_1",), factors=kept, **options)[1] == kept
+    assert build_encoder("vgg16", ("relu1_1",), layer_factors=kept, **options)[1] == kept
 
 
 @pytest.fixture
@@ -255,11 +259,11 @@ def test_calibrate_brings_every_layer_to_mean_one(narrow, one_photo, tmp_path, p
     # A file's own factors are those of reflection and max pooling.
     ones = {"factors": np.ones(16, "float32")} if (padding, pooling) != ("reflect", "max") else {}
     files.write_npz(tmp_path / "a.npz", arrays | ones)
-    model, factors, _ = build_encoder(
+    model, layer_factors, _ = build_encoder(
         "vgg19", layer_names("vgg19"), tmp_path / "a.npz", padding=padding, pooling=pooling
     )
     raw = numpy_vgg(one_photo, arrays, "vgg19", padding, pooling)
-    assert factors == pytest.approx({name: 1 / x.mean() for name, x in raw.items()}, rel=1e-4)
+    assert layer_factors == pytest.approx({name: 1 / x.mean() for name, x in raw.items()}, rel=1e-4)
     for features in model(one_photo[None]).values():
         assert float(ops.mean(features)) == pytest.approx(1, rel=1e-4)
 
@@ -287,10 +291,10 @@ def test_factors_are_measured_once_and_then_taken(narrow, one_photo, counted, tm
     first, measured, digest = build_encoder("vgg19", ("relu2_1",), tmp_path / "raw.npz")
     assert counted == ["vgg19"] and list(measured) == layer_names("vgg19")
     assert digest == files.sha256(tmp_path / "raw.npz")
-    again, factors, _ = build_encoder(
+    again, layer_factors, _ = build_encoder(
         "vgg19", ("relu2_1",), tmp_path / "raw.npz", measured, expected_sha256=digest
     )
-    assert counted == ["vgg19"] and factors == measured
+    assert counted == ["vgg19"] and layer_factors == measured
     assert np.array_equal(first(image)["relu2_1"], again(image)["relu2_1"])
 
 
@@ -299,12 +303,12 @@ def test_factors_of_the_file_and_of_the_caller(narrow, one_photo, counted, tmp_p
     halves = np.full(13, 0.5, "float32")
     files.write_npz(tmp_path / "a.npz", arrays | {"factors": halves})
     image = RNG.uniform(0, 1, (1, 16, 16, 3)).astype("float32")
-    stored, factors, _ = build_encoder("vgg16", ("relu1_2",), tmp_path / "a.npz")
-    assert factors == dict.fromkeys(layer_names("vgg16"), 0.5)
+    stored, layer_factors, _ = build_encoder("vgg16", ("relu1_2",), tmp_path / "a.npz")
+    assert layer_factors == dict.fromkeys(layer_names("vgg16"), 0.5)
     # Those of the caller win, and only the layers that are built need one.
     given = {"relu1_1": 3.0, "relu1_2": 2.0}
-    scaled, factors, _ = build_encoder("vgg16", ("relu1_2",), tmp_path / "a.npz", given)
-    assert factors == given and counted == []
+    scaled, layer_factors, _ = build_encoder("vgg16", ("relu1_2",), tmp_path / "a.npz", given)
+    assert layer_factors == given and counted == []
     expected = 4 * stored(image)["relu1_2"]
     np.testing.assert_allclose(scaled(image)["relu1_2"], expected, rtol=1e-5, atol=1e-3)
 
@@ -312,9 +316,9 @@ def test_factors_of_the_file_and_of_the_caller(narrow, one_photo, counted, tmp_p
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf, None])
 def test_bad_factors(narrow, bad):
     model = VGGEncoder("vgg16", ("relu1_2",))
-    factors = {"relu1_1": 1.0} if bad is None else {"relu1_1": 1.0, "relu1_2": bad}
+    layer_factors = {"relu1_1": 1.0} if bad is None else {"relu1_1": 1.0, "relu1_2": bad}
     with pytest.raises(UserError, match="`factors` need a positive number for relu1_2. Received"):
-        model.set_weights_of(made_weights("vgg16"), factors)
+        model.set_weights_of(made_weights("vgg16"), layer_factors)
 
 
 def test_expected_sha256():
@@ -349,11 +353,11 @@ def test_losses_are_those_of_the_raw_network_times_a_power_of_the_factor(narrow)
     names, arrays = layer_names("vgg19"), made_weights("vgg19")
     raw, scaled = (VGGEncoder("vgg19", names) for _ in range(2))
     raw.set_weights_of(arrays, dict.fromkeys(names, 1.0))
-    factors = made_factors("vgg19")
-    scaled.set_weights_of(arrays, factors)
+    layer_factors = made_factors("vgg19")
+    scaled.set_weights_of(arrays, layer_factors)
     images = RNG.uniform(0, 1, (2, 1, 32, 32, 3)).astype("float32")
     (raw_a, raw_b), (a, b) = ([model(image) for image in images] for model in (raw, scaled))
-    for name, f in factors.items():
+    for name, f in layer_factors.items():
         content = content_loss(raw_a[name], raw_b[name])
         np.testing.assert_allclose(content_loss(a[name], b[name]), f**2 * content, rtol=1e-4)
         grams = (gram_matrix(x[name]) for x in (raw_a, raw_b, a, b))
@@ -383,6 +387,6 @@ def test_vgg19s_weights_are_not_taken_for_vgg16s(tmp_path):
     """All that VGG16 asks for is in VGG19's file, in the same shapes."""
     arrays = {k: np.zeros(v, "float32") for k, v in vgg.weight_shapes("vgg19", "relu3_4").items()}
     files.write_npz(tmp_path / "vgg19.npz", arrays)
-    factors = dict.fromkeys(layer_names("vgg16"), 1.0)
+    layer_factors = dict.fromkeys(layer_names("vgg16"), 1.0)
     with pytest.raises(UserError, match="vgg19.npz holds 'block3_conv4', a layer that the network"):
-        build_encoder("vgg16", ("relu3_3",), tmp_path / "vgg19.npz", factors)
+        build_encoder("vgg16", ("relu3_3",), tmp_path / "vgg19.npz", layer_factors)

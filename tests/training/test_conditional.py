@@ -346,8 +346,8 @@ def test_published_weights_are_converted_layer_by_layer(folders):
                                                           "weights_for", "content_layers")},
         content_path=str(folders / "photos"), style_path=str(folders / "paintings"),
     ))  # fmt: skip
-    factors = trainer.model["factors"]
+    layer_factors = trainer.model["factors"]
     for (layer, _), weight in trainer.weights.style.items():
         channels = 64 * 2 ** (int(layer[4]) - 1)
-        assert weight == pytest.approx(20 / channels**2 / factors[layer] ** 4)
-    assert trainer.weights.content == {"relu3_3": pytest.approx(factors["relu3_3"] ** -2)}
+        assert weight == pytest.approx(20 / channels**2 / layer_factors[layer] ** 4)
+    assert trainer.weights.content == {"relu3_3": pytest.approx(layer_factors["relu3_3"] ** -2)}

@@ -153,8 +153,8 @@ def test_a_run_may_start_from_a_trained_model(begun, tmp_path):
     first, second = begun["checkpoint"], str(tmp_path / "second")
     begun |= {"start_from": first, "checkpoint": second, "max_iter": 1, "learning_rate": 0}
     run(begun)
-    factors = [checkpoint.read_config(c)["model"]["factors"] for c in (first, second)]
-    assert factors[0] == factors[1]
+    layer_factors = [checkpoint.read_config(c)["model"]["factors"] for c in (first, second)]
+    assert layer_factors[0] == layer_factors[1]
     trained = weights(first)
 
     def assert_begun_with_them():

@@ -80,9 +80,9 @@ def test_the_state_is_all_there_is(trainer):
 
 
 def test_stored_factors_are_taken():
-    factors = dict.fromkeys(("relu1_1", "relu1_2", "relu2_1"), 0.25)
-    trainer = AdaINTrainer(TrainConfig(**TINY), factors)
-    assert trainer.model["factors"] == factors
+    layer_factors = dict.fromkeys(("relu1_1", "relu1_2", "relu2_1"), 0.25)
+    trainer = AdaINTrainer(TrainConfig(**TINY), layer_factors)
+    assert trainer.model["factors"] == layer_factors
 
 
 @pytest.mark.parametrize("step", [0, 10_000, 20_000, 50_000, 160_000])

@@ -270,7 +270,7 @@ def machine(precision: str) -> str:
     """What will compute, and in which numbers: `CPU with 2 threads, bfloat16`."""
     import tensorflow as tf
 
-    from tf_style.precision import compute_dtype, cpu_threads
+    from tf_style.machine import compute_dtype, cpu_threads
 
     gpus = len(tf.config.get_visible_devices("GPU"))
     threads = tf.config.threading.get_intra_op_parallelism_threads() or cpu_threads()

@@ -72,7 +72,7 @@ class Bar(Progress):
 
     def show(
         self, title: str, done: int, total: int | None, unit: str = "", text: str = "",
-        left: float | None = None, steady: bool = False,
+        left: float | None = None, steady: bool = False, skipped: int = 0,
     ) -> None:  # fmt: skip
         """Move the bar on.
 
@@ -84,13 +84,14 @@ class Bar(Progress):
             text: Below the bar.
             left: Seconds, if they are known.
             steady: Reckon them from what was done since the title's first call.
+            skipped: How much of that took no time, as an earlier run had done it.
         """
         now = time.monotonic()
         task = self.tasks[-1] if self.tasks else None
         anew = task is None or task.description != title
         first, before = (now, done) if anew else task.fields["began"]
-        if steady and done > before:
-            left = (now - first) / (done - before) * (total - done)
+        if steady and done - skipped > before:
+            left = (now - first) / (done - skipped - before) * (total - done)
         ends = None if left is None else now + left
         fields = {"unit": unit, "text": text, "ends": ends, "began": (first, before)}
         if not anew:

@@ -31,13 +31,14 @@ def _main(config: EvaluateConfig) -> int:
     with app.Interrupt("this picture") as interrupt, app.progress_bar() as bar:
         app.say(bar, app.machine(config.precision))
         bar.show("judging", 0, None)
+        kept = 0
         for record in evaluate(config, interrupt):
             if record.note:
                 app.say(bar, record.note)
                 continue
-            bar.show(
-                "judging", record.done, record.total, "pictures", record.name, steady=True
-            )  # fmt: skip
+            kept += record.kept
+            bar.show("judging", record.done, record.total, "pictures", record.name, steady=True,
+                     skipped=kept)  # fmt: skip
             if bar.disable and bar.due():
                 app.say(bar, bar.line(record.name))
         if interrupt():

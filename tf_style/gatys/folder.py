@@ -9,7 +9,7 @@ from tf_style import machine
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import Iterate, gatys
-from tf_style.gatys.pyramid import MIN_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
+from tf_style.gatys.pyramid import MIN_PYRAMID_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
 from tf_style.gatys.result import Result
 from tf_style.gatys.wanted import wanted_of
 from tf_style.images.color import match_color
@@ -138,7 +138,7 @@ def _read(config, path):
 def _read_style(config, path, content):
     image = _read(config, path)
     if not config.style_size:
-        longer = max(MIN_SIDE, round(max(content.shape[:2]) * config.style_scale))
+        longer = max(MIN_PYRAMID_SIDE, round(max(content.shape[:2]) * config.style_scale))
         return fit_longer(image, longer, enlarge=True)
     height, width = scaled_size(*image.shape[:2], shorter=config.style_size, enlarge=True)
     # A thin one is enlarged to what no machine has.

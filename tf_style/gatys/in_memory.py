@@ -9,7 +9,7 @@ from tf_style.config import from_dict
 from tf_style.errors import UserError
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import Iterate, gatys
-from tf_style.gatys.pyramid import MIN_SIDE
+from tf_style.gatys.pyramid import MIN_PYRAMID_SIDE
 from tf_style.images.color import match_color, preserve_luma
 from tf_style.images.inputs import input_image
 from tf_style.images.resizing import fit_longer, fit_shorter, resize_mask
@@ -97,5 +97,5 @@ def optimize(
 def _sized(config, style, content):
     if config.style_size:
         return fit_shorter(style, config.style_size, enlarge=True)
-    longer = max(MIN_SIDE, round(max(content.shape[:2]) * config.style_scale))
+    longer = max(MIN_PYRAMID_SIDE, round(max(content.shape[:2]) * config.style_scale))
     return fit_longer(style, longer, enlarge=True)

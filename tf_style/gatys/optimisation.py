@@ -13,14 +13,14 @@ from tf_style.gatys.bounds import BOUNDED, UNBOUNDED
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.lbfgs import lbfgs
 from tf_style.gatys.objective import Objective
-from tf_style.gatys.pyramid import MIN_SIDE, plan, tile_for
+from tf_style.gatys.pyramid import MIN_PYRAMID_SIDE, plan, tile_for
 from tf_style.gatys.tiled_objective import TiledObjective
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import resize, resize_mask
+from tf_style.machine import compute_dtype
 from tf_style.memory import allowed_memory
 from tf_style.nn.style_losses import LossWeights, layers_that_count, loss_weights
 from tf_style.nn.vgg import VGGEncoder, build_encoder
-from tf_style.precision import compute_dtype
 
 __all__ = ["Iterate", "encoder_for", "gatys"]
 
@@ -75,7 +75,7 @@ class Iterate:
 
 def encoder_for(config: GatysConfig, dtype: str = "float32") -> tuple[VGGEncoder, LossWeights]:
     """The encoder up to the deepest layer that counts, and the weights that go with it."""
-    encoder, factors, _ = build_encoder(
+    encoder, layer_factors, _ = build_encoder(
         config.encoder,
         layers_that_count(config),
         config.encoder_weights,
@@ -84,7 +84,7 @@ def encoder_for(config: GatysConfig, dtype: str = "float32") -> tuple[VGGEncoder
         pooling=config.pooling,
         compute_dtype=dtype,
     )
-    return encoder, loss_weights(config, factors)
+    return encoder, loss_weights(config, layer_factors)
 
 
 def gatys(
@@ -184,10 +184,10 @@ class _Pyramid:
 
     def __init__(self, content, styles, config, shares, content_masks, style_masks, known):
         for style in styles:
-            if min(style.shape[:2]) < MIN_SIDE:
+            if min(style.shape[:2]) < MIN_PYRAMID_SIDE:
                 raise UserError(
                     f"A painting is {style.shape[1]}x{style.shape[0]} here: both sides must be "
-                    f"{MIN_SIDE} px or more; use a larger --style-size."
+                    f"{MIN_PYRAMID_SIDE} px or more; use a larger --style-size."
                 )
         self.content, self.styles, self.config = content, styles, config
         self.shares = shares or [1.0] * len(styles)
@@ -308,7 +308,7 @@ def _on_scales(config, stages):
         return ""
     return (
         f"{len(stages)} of {config.scales} scales: a coarser one would have a side under "
-        f"{MIN_SIDE} px, or no evaluation"
+        f"{MIN_PYRAMID_SIDE} px, or no evaluation"
     )
 
 
@@ -330,5 +330,5 @@ def _start(content, styles, config, size):
 
 def _scaled(style, ratio):
     """A painting smaller by as much as the photo is, no side under the least."""
-    ratio = max(*ratio, MIN_SIDE / min(style.shape[:2]))
-    return resize(style, *(max(MIN_SIDE, round(side * ratio)) for side in style.shape[:2]))
+    ratio = max(*ratio, MIN_PYRAMID_SIDE / min(style.shape[:2]))
+    return resize(style, *(max(MIN_PYRAMID_SIDE, round(side * ratio)) for side in style.shape[:2]))

@@ -11,10 +11,10 @@ from tf_style.mixtures import weighted
 from tf_style.nn.style_losses import layers_that_count
 from tf_style.nn.vgg import VGGEncoder
 
-__all__ = ["MIN_SIDE", "PICTURE_BYTES", "bytes_of", "plan", "tile_for"]
+__all__ = ["MIN_PYRAMID_SIDE", "PICTURE_BYTES", "bytes_of", "plan", "tile_for"]
 
 # Under 32 px a side relu5_1 has two positions or one.
-MIN_SIDE = 32
+MIN_PYRAMID_SIDE = 32
 
 # Scales are the default from this longer side on, and the coarsest has at least this one.
 COARSE_TO_FINE, COARSEST = 512, 128
@@ -56,16 +56,18 @@ def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tup
         [(96, 128, 62), (192, 256, 62), (384, 512, 376)]
     """
     longer, shorter = max(height, width), min(height, width)
-    if shorter < MIN_SIDE:
+    if shorter < MIN_PYRAMID_SIDE:
         raise UserError(
-            f"The photo is {width}x{height} here: both sides must be {MIN_SIDE} px or more; "
-            "use a larger --content-size."
+            f"The photo is {width}x{height} here: both sides must be {MIN_PYRAMID_SIDE} px or "
+            "more; use a larger --content-size."
         )
     if not scales:
         scales = 1
         while longer >= COARSE_TO_FINE and longer / 2**scales >= COARSEST:
             scales += 1
-    while scales > 1 and (shorter / 2 ** (scales - 1) < MIN_SIDE or scales > max_evaluations):
+    while scales > 1 and (
+        shorter / 2 ** (scales - 1) < MIN_PYRAMID_SIDE or scales > max_evaluations
+    ):
         scales -= 1
     each = max(1, max_evaluations // max(COARSE_SHARE, 2 * scales))
     sizes = [scaled_size(height, width, longer=round(longer / 2**k)) for k in range(scales)][::-1]

@@ -10,11 +10,11 @@ import tensorflow as tf
 from tf_style import checkpoint
 from tf_style.errors import NonFiniteError, UserError
 from tf_style.images.inputs import input_image
+from tf_style.machine import compute_dtype
 from tf_style.mixtures import check_style, mixture
 from tf_style.nn.adain import blend
 from tf_style.nn.base import Stylizer
 from tf_style.nn.stylizers import from_checkpoint
-from tf_style.precision import compute_dtype
 
 __all__ = [
     "EncodedContent",

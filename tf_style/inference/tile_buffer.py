@@ -13,7 +13,7 @@ from tf_style.images.reading import as_floats
 from tf_style.images.tiling import Box
 from tf_style.nn.layers import resizing_weights
 
-__all__ = ["Plane", "check_disk", "shrunk"]
+__all__ = ["TileBuffer", "check_disk", "shrunk"]
 
 # Rows that are brought to floats at once.
 BAND = 64
@@ -37,7 +37,7 @@ def check_disk(size: int) -> None:
         )
 
 
-class Plane:
+class TileBuffer:
     """Pixels or features of a whole picture, written and read by boxes: in memory or in a file.
 
     The file is plain: pages of a mapped one would count as this process's memory. It has no name,
@@ -51,7 +51,7 @@ class Plane:
         spilled: Whether it lies in a file in `tempfile.gettempdir()`.
 
     Example:
-        >>> plane = Plane(100, 60, 3, "uint8", spilled=True)
+        >>> plane = TileBuffer(100, 60, 3, "uint8", spilled=True)
         >>> plane.write(Box(10, 20, 12, 23), np.full((2, 3, 3), 7, "uint8"))
         >>> plane.read(Box(11, 22, 12, 23)).tolist()
         [[[7, 7, 7]]]
@@ -74,7 +74,7 @@ class Plane:
             weakref.finalize(self, self._file.close)
 
     @classmethod
-    def of(cls, array: np.ndarray) -> "Plane":
+    def of(cls, array: np.ndarray) -> "TileBuffer":
         """The plane of an array `(height, width, channels)`, which is not copied."""
         plane = cls(*array.shape[:2], 0, array.dtype)
         plane.array, plane.channels = array, array.shape[2]
@@ -138,7 +138,7 @@ class Plane:
         return (row * self.width + column) * self.channels * self.dtype.itemsize
 
 
-def shrunk(picture: Plane, height: int, width: int) -> np.ndarray:
+def shrunk(picture: TileBuffer, height: int, width: int) -> np.ndarray:
     """A small copy, bilinear and antialiased, made from bands of rows, as by `SquareResizing`.
 
     Args:
@@ -150,7 +150,8 @@ def shrunk(picture: Plane, height: int, width: int) -> np.ndarray:
         `(height, width, 3)`, float32.
 
     Example:
-        >>> shrunk(Plane.of(np.full((200, 300, 3), 255, "uint8")), 2, 3)[0, 0].round(3).tolist()
+        >>> white = TileBuffer.of(np.full((200, 300, 3), 255, "uint8"))
+        >>> shrunk(white, 2, 3)[0, 0].round(3).tolist()
         [1.0, 1.0, 1.0]
     """
     down, across = (

@@ -16,7 +16,7 @@ from tf_style.images.color import preserve_luma
 from tf_style.images.reading import as_floats
 from tf_style.images.writing import to_uint8
 from tf_style.inference.style_transfer import StyleTransfer, check_alpha, check_result
-from tf_style.inference.tile_buffer import Plane
+from tf_style.inference.tile_buffer import TileBuffer
 from tf_style.inference.tiled_adain import TiledAdaIN
 from tf_style.inference.tiled_network import TiledNetwork
 from tf_style.nn.adain import AdaINStylizer
@@ -94,10 +94,10 @@ class TiledTransfer:
             NonFiniteError: The network gave NaN, infinity or one flat colour.
         """
         check_alpha(alpha)
-        whole = image = Plane.of(content)
+        whole = image = TileBuffer.of(content)
         for left in reversed(range(passes)):
             dtype = "float32" if left else "uint8"
-            result = Plane(image.height, image.width, 3, dtype, spilled and left > 0)
+            result = TileBuffer(image.height, image.width, 3, dtype, spilled and left > 0)
             extremes = []
             for box, piece in self._pieces(image, statistics, alpha, tile, spilled):
                 extremes += [piece.min((0, 1)), piece.max((0, 1))]

@@ -9,7 +9,7 @@ from keras import ops
 
 from tf_style.images.reading import as_floats
 from tf_style.images.tiling import Box, rounded_up, tile_grid
-from tf_style.inference.tile_buffer import Plane
+from tf_style.inference.tile_buffer import TileBuffer
 from tf_style.nn.adain import colors_of, restyled
 from tf_style.nn.base import keras_defaults
 from tf_style.nn.color_transfer import ColorTransfer, color_channels
@@ -75,7 +75,7 @@ class TiledAdaIN:
         return height // self.stride * (width // self.stride) * per_position
 
     def __call__(
-        self, content: Plane, statistics: np.ndarray, alpha: float, tile: int, spilled: bool
+        self, content: TileBuffer, statistics: np.ndarray, alpha: float, tile: int, spilled: bool
     ) -> Iterator[tuple[Box, np.ndarray]]:
         """The stylised picture, piece by piece; arguments as in `TiledTransfer`."""
         stride, grain, of_colors = self.stride, self._grain, []
@@ -91,7 +91,7 @@ class TiledAdaIN:
             return grain(self._color(image, *colors) if of_colors else image, **place)
 
         height, width = (rounded_up(side, stride) for side in (content.height, content.width))
-        features = Plane(height // stride, width // stride, self.channels, self.dtype, spilled)
+        features = TileBuffer(height // stride, width // stride, self.channels, self.dtype, spilled)
         moments = {name: Moments() for name in self._layers}
         for part in tile_grid(height, width, tile, self.encoder_halo, stride):
             for name, whole in self._encode(content.image(part.window, seen)).items():

@@ -11,7 +11,7 @@ from tf_style.images.inputs import MIN_INPUT_SIDE
 from tf_style.images.reading import as_floats
 from tf_style.images.resizing import scaled_size
 from tf_style.images.tiling import Box, rounded_up, tile_grid
-from tf_style.inference.tile_buffer import Plane, shrunk
+from tf_style.inference.tile_buffer import TileBuffer, shrunk
 from tf_style.nn.conditional import ConditionalStylizer
 from tf_style.nn.grain import Grain
 from tf_style.nn.predicted import PREDICTOR_SIZE, PredictedStylizer
@@ -81,7 +81,7 @@ class TiledNetwork:
         return int(most * height * width)
 
     def __call__(
-        self, content: Plane, statistics: np.ndarray, alpha: float, tile: int, spilled: bool
+        self, content: TileBuffer, statistics: np.ndarray, alpha: float, tile: int, spilled: bool
     ) -> Iterator[tuple[Box, np.ndarray]]:
         """The stylised picture, piece by piece; arguments as in `TiledTransfer`."""
         strength = np.float32([alpha])
@@ -152,7 +152,7 @@ class TiledNetwork:
 
         plane, moments = None, Moments()
         if self._is_kept(step, scale):
-            plane = Plane(height, width, step.filters, self._dtype(step), spilled)
+            plane = TileBuffer(height, width, step.filters, self._dtype(step), spilled)
         parts = tile_grid(height, width, -(-tile // scale), 0, max(up, STRIDE // scale))
         for part in parts if plane or step.normalised else ():
             y = convolved(part.core)

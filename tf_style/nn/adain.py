@@ -90,6 +90,7 @@ class AdaINStylizer(Stylizer, keras.Model):
         color_transfer: bool = False,
         **kwargs,
     ):
+        # Longer than other functions: the model is read from top to bottom.
         # === Layers ===
         layers = (*skip_layers, layer)
         encoder = VGGEncoder(architecture, layers, padding, pooling, compute_dtype)

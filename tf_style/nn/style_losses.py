@@ -257,7 +257,7 @@ def layers_that_count(config: Options) -> tuple[str, ...]:
     ).layers
 
 
-def loss_weights(config: Options, factors: dict[str, float]) -> LossWeights:
+def loss_weights(config: Options, layer_factors: dict[str, float]) -> LossWeights:
     """What each layer and style loss counts with the encoder's normalised layers.
 
     A layer that is `factor` times the raw one has factor**degree times its loss, so
@@ -266,7 +266,7 @@ def loss_weights(config: Options, factors: dict[str, float]) -> LossWeights:
 
     Args:
         config: Its weights, and `weights_for`: whether they are meant for raw VGG.
-        factors: Of every layer, from `build_encoder`.
+        layer_factors: Of every layer, from `build_encoder`.
 
     Example:
         >>> from tf_style.gatys.config import GatysConfig
@@ -277,7 +277,7 @@ def loss_weights(config: Options, factors: dict[str, float]) -> LossWeights:
     raw = config.weights_for == "raw"
 
     def converted(weight, layer, degree):
-        return weight / factors[layer] ** degree if raw else weight
+        return weight / layer_factors[layer] ** degree if raw else weight
 
     content = weighted(config.content_layers)
     style, kernels = weighted(config.style_layers), weighted(config.style_loss)

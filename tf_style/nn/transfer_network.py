@@ -10,7 +10,7 @@ from tf_style.nn.base import FromArguments
 from tf_style.nn.layers import ConditionalInstanceNorm, CropLike, PadToMultiple, ReflectionPadding2D
 from tf_style.nn.vgg import check_options
 
-__all__ = ["STRIDE", "NeutralStyle", "Step", "TransferNetwork", "steps_of"]
+__all__ = ["STRIDE", "NeutralStyle", "ConvSpec", "TransferNetwork", "conv_specs"]
 
 # Of the two convolutions of stride 2.
 STRIDE = 4
@@ -40,7 +40,7 @@ class NeutralStyle(keras.initializers.Initializer):
 
 
 @dataclass(frozen=True)
-class Step:
+class ConvSpec:
     """A row of the network's table: a convolution, and what stands before and behind it.
 
         y = activation(norm(conv(reflect(upsample(x)))))
@@ -75,12 +75,12 @@ class Step:
         return ops.sigmoid(y) if self.last else ops.relu(y)
 
 
-def steps_of(
+def conv_specs(
     contract: tuple[int, int, int],
     blocks: int,
     expand: tuple[int, int],
     plain_contraction: bool = False,
-) -> tuple[Step, ...]:
+) -> tuple[ConvSpec, ...]:
     """The table of a transfer network, from first to last.
 
     Args:
@@ -90,18 +90,20 @@ def steps_of(
         plain_contraction: Whether the first three have no normalisation.
 
     Example:
-        >>> [step.name for step in steps_of((32, 64, 128), 1, (64, 32))][2:6]
+        >>> [step.name for step in conv_specs((32, 64, 128), 1, (64, 32))][2:6]
         ['contract3', 'residual1_1', 'residual1_2', 'expand1']
     """
     steps = [
-        Step(f"contract{i + 1}", n, 3 if i else 9, 2 if i else 1, normalised=not plain_contraction)
+        ConvSpec(
+            f"contract{i + 1}", n, 3 if i else 9, 2 if i else 1, normalised=not plain_contraction
+        )
         for i, n in enumerate(contract)
     ]
     for i in range(blocks):
-        steps.append(Step(f"residual{i + 1}_1", contract[-1]))
-        steps.append(Step(f"residual{i + 1}_2", contract[-1], adds=True))
-    steps += [Step(f"expand{i + 1}", n, upsampling=2) for i, n in enumerate(expand)]
-    return (*steps, Step("expand3", 3, 9, last=True))
+        steps.append(ConvSpec(f"residual{i + 1}_1", contract[-1]))
+        steps.append(ConvSpec(f"residual{i + 1}_2", contract[-1], adds=True))
+    steps += [ConvSpec(f"expand{i + 1}", n, upsampling=2) for i, n in enumerate(expand)]
+    return (*steps, ConvSpec("expand3", 3, 9, last=True))
 
 
 @keras.saving.register_keras_serializable(package="tf_style")
@@ -160,7 +162,7 @@ class TransferNetwork(FromArguments, keras.Model):
     ):
         check_options(compute_dtype=compute_dtype)
         mixed = "mixed_bfloat16" if compute_dtype == "bfloat16" else "float32"
-        steps = steps_of(contract, blocks, expand, plain_contraction)
+        steps = conv_specs(contract, blocks, expand, plain_contraction)
         normalised = [step.filters for step in steps if step.normalised]
 
         # === Functional model ===

@@ -159,12 +159,12 @@ class VGGEncoder(FromArguments, keras.Model):
         # === Functional model ===
         image = keras.Input((None, None, 3), name="image")
         x = VGGPreprocessing(name="preprocessing")(image)
-        features, channels_of_block = {}, 1
+        features, block_so_far = {}, 1
         for layer in layers_up_to(architecture, list(layers)):
             block = int(layer[4])
-            if block != channels_of_block:
-                x = pool(2, dtype=policy, name=f"pool{channels_of_block}")(x)
-                channels_of_block = block
+            if block != block_so_far:
+                x = pool(2, dtype=policy, name=f"pool{block_so_far}")(x)
+                block_so_far = block
             if padding == "reflect":
                 x = ReflectionPadding2D(1, dtype=policy, name=f"pad{layer[4:]}")(x)
             x = keras.layers.Conv2D(
@@ -191,7 +191,9 @@ class VGGEncoder(FromArguments, keras.Model):
             "compute_dtype": compute_dtype,
         }
 
-    def set_weights_of(self, arrays: dict[str, np.ndarray], factors: dict[str, float]) -> None:
+    def set_weights_of(
+        self, arrays: dict[str, np.ndarray], layer_factors: dict[str, float]
+    ) -> None:
         """Take raw VGG weights, scaled so that `layer = factors[layer] * raw layer`.
 
         ReLU and pooling commute with a positive factor f, so it goes into the weights:
@@ -200,11 +202,11 @@ class VGGEncoder(FromArguments, keras.Model):
 
         Args:
             arrays: `block1_conv1/kernel`, `block1_conv1/bias`, ... as `read_weights` gives them.
-            factors: One positive number for every layer up to the deepest.
+            layer_factors: One positive number for every layer up to the deepest.
         """
         before = 1.0
         for layer in layers_up_to(self.arguments["architecture"], list(self.arguments["layers"])):
-            name, factor = keras_name(layer), float(factors.get(layer, np.nan))
+            name, factor = keras_name(layer), float(layer_factors.get(layer, np.nan))
             if not 0 < factor < np.inf:
                 raise UserError(f"`factors` need a positive number for {layer}. Received: {factor}")
             kernel, bias = arrays[f"{name}/kernel"], arrays[f"{name}/bias"]
@@ -221,7 +223,7 @@ def build_encoder(
     encoder: str = "vgg19",
     layers: tuple[str, ...] = ("relu4_1",),
     weights: str | Path = "",
-    factors: dict[str, float] | None = None,
+    layer_factors: dict[str, float] | None = None,
     expected_sha256: str = "",
     **options,
 ) -> tuple[VGGEncoder, dict[str, float], str]:
@@ -236,7 +238,8 @@ def build_encoder(
         encoder: `vgg19` or `vgg16`.
         layers: Names of the layers to return.
         weights: As in `read_weights`; empty: `packaged` for vgg16, `imagenet` for vgg19.
-        factors: One number for every layer, to scale it by; None for those of mean activation one.
+        layer_factors: One number for every layer, to scale it by; None for those of mean
+            activation one.
         expected_sha256: Digest the file must have; empty for any.
         **options: `padding`, `pooling` and `compute_dtype` of `VGGEncoder`.
 
@@ -250,24 +253,24 @@ def build_encoder(
     model = VGGEncoder(encoder, layers, **options)
     # Factors that must be measured need every layer; stored ones only those that are built.
     up_to = layers_up_to(encoder, list(layers))[-1]
-    shapes = weight_shapes(encoder, up_to if factors else names[-1])
+    shapes = weight_shapes(encoder, up_to if layer_factors else names[-1])
     others = {keras_name(layer) for other in VGG for layer in layer_names(other)}
     foreign = frozenset(others - {keras_name(layer) for layer in names})
     arrays, digest = read_weights(
         weights, encoder, shapes, {"factors": (len(names),)}, expected_sha256, foreign
     )
-    if factors is None:
+    if layer_factors is None:
         setting = model.arguments["padding"], model.arguments["pooling"]
         stored = arrays.get("factors") if setting == ("reflect", "max") else None
         if stored is None:
             stored = _stored_factors(digest, *setting)
-        factors = (
+        layer_factors = (
             calibrate(encoder, arrays, *setting)
             if stored is None
             else dict(zip(names, map(float, stored), strict=True))
         )
-    model.set_weights_of(arrays, factors)
-    return model, factors, digest
+    model.set_weights_of(arrays, layer_factors)
+    return model, layer_factors, digest
 
 
 @functools.cache

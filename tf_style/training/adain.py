@@ -5,6 +5,7 @@ from keras import ops
 
 from tf_style import checkpoint
 from tf_style.errors import UserError
+from tf_style.machine import compute_dtype
 from tf_style.nn import adain
 from tf_style.nn.color_transfer import ColorTransfer, color_channels
 from tf_style.nn.losses import content_loss, covariance_loss, gram_loss, moments_loss
@@ -15,7 +16,6 @@ from tf_style.nn.statistics import (
     total_variation,
 )
 from tf_style.nn.vgg import channels_of, layers_up_to, style_of
-from tf_style.precision import compute_dtype
 from tf_style.training.trainer import Trainer
 
 __all__ = ["AdaINTrainer"]
@@ -38,7 +38,7 @@ class AdaINTrainer(Trainer):
     Reference: https://arxiv.org/abs/1703.06868
     """
 
-    def build(self, factors):
+    def build(self, layer_factors):
         c = self.config
         layers = tuple(dict.fromkeys((*c.style_layers, c.content_layer)))
         deepest = layers_up_to(c.encoder, list(layers))[-1]
@@ -47,14 +47,14 @@ class AdaINTrainer(Trainer):
                 f"`style_layers` must not lie behind `content_layer`. Received: {deepest} "
                 f"behind {c.content_layer}"
             )
-        network = self.build_encoder(tuple(dict.fromkeys((*c.skip_layers, *layers))), factors)
+        network = self.build_encoder(tuple(dict.fromkeys((*c.skip_layers, *layers))), layer_factors)
         self.stylizer = adain.AdaINStylizer(
             c.encoder, c.content_layer, c.padding, c.pooling, compute_dtype(c.precision),
             c.skip_layers, c.grain, c.color_transfer,
         )  # fmt: skip
         self.stylizer.encoder.set_weights(self.encoder.get_weights())
         self.decoder, self.layers = self.stylizer.decoder, (*c.skip_layers, c.content_layer)
-        self.moved = self.decoder.trainable_variables
+        self.trained_variables = self.decoder.trainable_variables
         self.model = network | {
             "layer": c.content_layer,
             "padding": c.padding,

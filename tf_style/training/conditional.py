@@ -15,13 +15,13 @@ from tf_style.images.listing import list_images
 from tf_style.images.outputs import written_by
 from tf_style.images.reading import read_image
 from tf_style.images.resizing import fit_shorter, fit_square
+from tf_style.machine import compute_dtype
 from tf_style.mixtures import readable
 from tf_style.nn.conditional import ConditionalStylizer
 from tf_style.nn.losses import content_loss
 from tf_style.nn.predicted import PredictedStylizer, load_trunk
 from tf_style.nn.statistics import total_variation
 from tf_style.nn.style_losses import layers_that_count, loss_weights, style_loss
-from tf_style.precision import compute_dtype
 from tf_style.training.trainer import Trainer
 
 __all__ = ["ConditionalTrainer", "PredictedTrainer", "style_names"]
@@ -36,10 +36,10 @@ class _TransferTrainer(Trainer):
          + tv_weight * total_variation(y)
     """
 
-    def build_losses(self, factors, paintings):
+    def build_losses(self, layer_factors, paintings):
         """The encoder, the weights and the style losses; what a checkpoint's config says of it."""
         c = self.config
-        network = self.build_encoder(layers_that_count(c), factors)
+        network = self.build_encoder(layers_that_count(c), layer_factors)
         self.weights = loss_weights(c, network["factors"])
         features = self.encoder(paintings[0][None])
         # The Gaussian kernel's bandwidth is the first painting's.
@@ -91,7 +91,7 @@ class ConditionalTrainer(_TransferTrainer):
 
     by_index = True
 
-    def build(self, factors):
+    def build(self, layer_factors):
         c = self.config
         path = c.add_style or c.style_path
         self.names = style_names(path, written_by(c))
@@ -99,7 +99,7 @@ class ConditionalTrainer(_TransferTrainer):
             input_image(fit_shorter(read_image(file), c.style_size), f"`{file}`")
             for file in list_images(path, written_by(c))
         ]
-        network = self.build_losses(factors, images)
+        network = self.build_losses(layer_factors, images)
         targets = [self.statistics(self.encoder(image[None])) for image in images]
         self.targets = keras.tree.map_structure(lambda *x: tf.concat(x, axis=0), *targets)
         self.thumbnails = [fit_square(image, c.crop_size) for image in images]
@@ -122,9 +122,9 @@ class ConditionalTrainer(_TransferTrainer):
         self.stored = self.stylizer.saved_variables()
         if c.add_style:
             self.load(directory, old["model"])
-            self.moved = [self.stored[f"styles/{self.names[0]}"]]
+            self.trained_variables = [self.stored[f"styles/{self.names[0]}"]]
         else:
-            self.moved = self.stylizer.trainable_variables
+            self.trained_variables = self.stylizer.trainable_variables
         self.first = len(known)
 
     def load(self, directory, model):
@@ -168,15 +168,15 @@ class PredictedTrainer(_TransferTrainer):
     Reference: https://arxiv.org/abs/1705.06830
     """
 
-    def build(self, factors):
+    def build(self, layer_factors):
         c = self.config
-        network = self.build_losses(factors, [fit_square(_first(c.style_path), c.style_size)])
+        network = self.build_losses(layer_factors, [fit_square(_first(c.style_path), c.style_size)])
         self.model = network | {"backbone": c.backbone, "plain_contraction": False}
         self.stylizer = PredictedStylizer.from_checkpoint(self.model, compute_dtype(c.precision))
-        if c.backbone == "mobilenet_v2" and factors is None:
+        if c.backbone == "mobilenet_v2" and layer_factors is None:
             load_trunk(self.stylizer.predictor, c.backbone_weights)
         self.stored = self.stylizer.saved_variables()
-        self.moved = self.stylizer.trainable_variables
+        self.trained_variables = self.stylizer.trainable_variables
 
     def losses(self, content, style, identity):
         target = self.statistics(self.encoder(style, training=True))

@@ -25,8 +25,8 @@ from tf_style.errors import NonFiniteError, UserError, WorkerLostError
 from tf_style.images.animation import check_film
 from tf_style.images.outputs import written_by
 from tf_style.locking import locked_folder
-from tf_style.precision import cpu_threads
-from tf_style.training import data
+from tf_style.machine import cpu_threads
+from tf_style.training import data, workers
 from tf_style.training.adain import AdaINTrainer
 from tf_style.training.conditional import ConditionalTrainer, PredictedTrainer
 from tf_style.training.config import TrainConfig
@@ -107,7 +107,7 @@ def train(
             yield from run.notes
             yield from run.steps(should_stop)
     except LOST as error:
-        if machine.worker_count(machine.strategy_for(config.device)) == 1:
+        if workers.worker_count(workers.strategy_for(config.device)) == 1:
             raise
         step = checkpoint.newest_step(directory_of(config))
         raise WorkerLostError(
@@ -132,9 +132,9 @@ class _Run:
         self.notes, self.left_out = [], []
         self.start = 0
         folders = folders_of(config)
-        self.strategy = machine.strategy_for(config.device)
-        self.workers = machine.worker_count(self.strategy)
-        self.writes = machine.is_chief(self.strategy)
+        self.strategy = workers.strategy_for(config.device)
+        self.workers = workers.worker_count(self.strategy)
+        self.writes = workers.is_chief(self.strategy)
         if self.writes:
             # The model's, even for an added style, whose training changes the model at its end.
             stack.enter_context(locked_folder(config.checkpoint))
@@ -226,7 +226,7 @@ class _Run:
     def _agree(self, record):
         """All workers begin at the same step, with the same options and pictures."""
         told = fingerprint(self.start, self.config, record["data"])
-        if len(set(machine.everyone(self.strategy, told))) > 1:
+        if len(set(workers.all_gather(self.strategy, told))) > 1:
             raise UserError(
                 "The workers do not see the same: give each the same command, the same pictures, "
                 f"and one --checkpoint on a disk that all of them see. Here: step {self.start} of "
@@ -351,7 +351,7 @@ class _Run:
         with dispensable():
             writer.close()
         # No worker leaves while another still needs it, or writes.
-        machine.everyone(self.strategy, step)
+        workers.all_gather(self.strategy, step)
         if step < c.max_iter:
             yield Progress(step, c.max_iter, {}, note=f"stopped; step {step} is saved")
 
@@ -432,7 +432,7 @@ class _Run:
             return should_stop()
         if step % self.config.log_iter:
             return False
-        return any(machine.everyone(self.strategy, int(should_stop())))
+        return any(workers.all_gather(self.strategy, int(should_stop())))
 
     def _read(self, waiting, step):
         """Mean losses of some steps, all of them finite; their number, and seconds of waiting."""

@@ -12,10 +12,10 @@ from keras import ops
 
 from tf_style import checkpoint
 from tf_style.errors import UserError
+from tf_style.machine import compute_dtype
 from tf_style.nn.base import keras_defaults
 from tf_style.nn.grain import random_grain
 from tf_style.nn.vgg import build_encoder, default_weights
-from tf_style.precision import compute_dtype
 from tf_style.training.config import TrainConfig
 
 __all__ = ["LearningRate", "Trainer"]
@@ -65,13 +65,13 @@ class Trainer:
 
     Args:
         config: All of the training's options.
-        factors: Of the encoder's layers, from the run's own config; None at its beginning.
+        layer_factors: Of the encoder's layers, from the run's own config; None at its beginning.
 
     Attributes:
         stylizer: The model that is trained, saved and served.
         encoder: What its pictures are judged by.
         model: What a checkpoint's config says of it.
-        moved: The variables that are trained.
+        trained_variables: The variables that are trained.
         stored: Those that a checkpoint stores of the stylizer, by name.
         variables: All that a state must hold, by name.
         by_index: Whether a batch has the indices of its styles, not their pictures.
@@ -80,12 +80,12 @@ class Trainer:
 
     by_index = False
 
-    def __init__(self, config: TrainConfig, factors: dict[str, float] | None = None):
+    def __init__(self, config: TrainConfig, layer_factors: dict[str, float] | None = None):
         c = self.config = config
         self.strategy = tf.distribute.get_strategy()
         keras.utils.set_random_seed(c.seed)
         with self.strategy.scope(), keras_defaults():
-            self.build(factors)
+            self.build(layer_factors)
             rate = LearningRate(
                 c.learning_rate, c.lr_schedule, c.lr_decay, c.max_iter, c.warmup_iter
             )
@@ -96,11 +96,11 @@ class Trainer:
                 use_ema=c.ema_momentum > 0, ema_momentum=c.ema_momentum,
             )  # fmt: skip
             # Built before restoring, or the slots would be made anew after it.
-            self.optimizer.build(self.moved)
-        self.variables = {v.path: v for v in (*self.moved, *self.optimizer.variables)}
+            self.optimizer.build(self.trained_variables)
+        self.variables = {v.path: v for v in (*self.trained_variables, *self.optimizer.variables)}
 
-    def build(self, factors: dict[str, float] | None) -> None:
-        """Make `encoder`, `stylizer`, `model`, `moved` and `stored`."""
+    def build(self, layer_factors: dict[str, float] | None) -> None:
+        """Make `encoder`, `stylizer`, `model`, `trained_variables` and `stored`."""
         raise NotImplementedError
 
     def losses(self, content, style, identity) -> dict:
@@ -120,19 +120,19 @@ class Trainer:
         """Pictures of styles and, of as many photos, how they come out in them."""
         raise NotImplementedError
 
-    def build_encoder(self, layers: tuple[str, ...], factors: dict | None) -> dict:
+    def build_encoder(self, layers: tuple[str, ...], layer_factors: dict | None) -> dict:
         """The loss network, and what a checkpoint's config says of it."""
         c = self.config
         source = c.encoder_weights or default_weights(c.encoder)
-        self.encoder, factors, digest = build_encoder(
-            c.encoder, layers, source, factors, c.encoder_sha256,
+        self.encoder, layer_factors, digest = build_encoder(
+            c.encoder, layers, source, layer_factors, c.encoder_sha256,
             padding=c.padding, pooling=c.pooling, compute_dtype=compute_dtype(c.precision),
         )  # fmt: skip
         return {
             "encoder": c.encoder,
             "encoder_weights": "packaged" if source == "packaged" else "stored",
             "encoder_sha256": digest,
-            "factors": factors,
+            "factors": layer_factors,
         }
 
     @functools.cached_property
@@ -194,13 +194,13 @@ class Trainer:
         share = 1.0 / self.config.batch_size
         # The encoder does not move: nothing is kept of what it alone computes.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in self.moved])
+            tape.watch([v.value for v in self.trained_variables])
             losses = {
                 name: ops.sum(loss) * share
                 for name, loss in self.losses(content, style, identity).items()
             }
             total = sum(losses.values())
-        grads = tape.gradient(total, [v.value for v in self.moved])
+        grads = tape.gradient(total, [v.value for v in self.trained_variables])
         faults = [
             tf.reduce_sum(tf.cast(~tf.math.is_finite(x), tf.float32))
             for x in (*losses.values(), *grads)
@@ -210,7 +210,7 @@ class Trainer:
 
     def _apply(self, grads):
         # Which sums them over the replicas.
-        self.optimizer.apply_gradients(zip(grads, self.moved, strict=True))
+        self.optimizer.apply_gradients(zip(grads, self.trained_variables, strict=True))
 
     def _told(self, report):
         """Losses by name, and the faults, of one step's vector or of several."""
@@ -222,7 +222,7 @@ class Trainer:
         """What each of the step's `faults` counts, in their order."""
         return [
             *(f"the loss {name}" for name in loss_names),
-            *(f"the gradient of {v.path}" for v in self.moved),
+            *(f"the gradient of {v.path}" for v in self.trained_variables),
         ]
 
     @functools.cached_property
@@ -276,7 +276,7 @@ class Trainer:
 
     def take(self, arrays: dict[str, np.ndarray]) -> None:
         """Put stored arrays into the variables that move."""
-        moved = {v.path for v in self.moved}
+        moved = {v.path for v in self.trained_variables}
         for name, array in arrays.items():
             if self.stored[name].path in moved:
                 self.stored[name].assign(array)
@@ -288,12 +288,12 @@ class Trainer:
         if not self.config.ema_momentum or not self.optimizer.iterations.numpy():
             yield
             return
-        weights = [v.numpy() for v in self.moved]
-        self.optimizer.finalize_variable_values(self.moved)
+        weights = [v.numpy() for v in self.trained_variables]
+        self.optimizer.finalize_variable_values(self.trained_variables)
         try:
             yield
         finally:
-            for variable, weight in zip(self.moved, weights, strict=True):
+            for variable, weight in zip(self.trained_variables, weights, strict=True):
                 variable.assign(weight)
 
     def stylizer_arrays(self) -> dict[str, np.ndarray]:
