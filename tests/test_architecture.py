@@ -24,7 +24,7 @@ ROWS = [
     "evaluation export",
     "web video",
     "cli",
-    "evaluate",
+    "evaluate __main__",
 ]
 PLACES = {
     room: (level, column)

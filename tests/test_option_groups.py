@@ -257,5 +257,5 @@ def test_frozen(config):
 
 def test_a_blend_needs_a_weight_for_each_style():
     check_count((1, 2), ["a", "b"])
-    with pytest.raises(UserError, match="one number for each of the 2 styles. Received: 3"):
+    with pytest.raises(UserError, match="one number for each of 2 styles. Received: 3"):
         check_count((1, 2, 3), ["a", "b"])

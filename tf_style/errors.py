@@ -1,6 +1,6 @@
 """What can go wrong in a way that is worth a sentence of its own."""
 
-__all__ = ["NonFiniteError", "UserError", "WorkerLostError"]
+__all__ = ["NonFiniteError", "UserError", "WorkerLostError", "counted"]
 
 
 class UserError(ValueError):
@@ -35,3 +35,13 @@ class WorkerLostError(ConnectionError):
         Traceback (most recent call last):
         tf_style.errors.WorkerLostError: A worker was lost: start the same command on each again.
     """
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, for a sentence.
+
+    Example:
+        >>> counted(1, "picture"), counted(2, "picture")
+        ('1 picture', '2 pictures')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"

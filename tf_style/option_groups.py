@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from tf_style.config import Options, option
-from tf_style.errors import UserError
+from tf_style.errors import UserError, counted
 from tf_style.mixtures import weighted
 
 __all__ = [
@@ -116,7 +116,7 @@ def check_count(style_weights: tuple[float, ...], styles: list) -> None:
     """
     if len(style_weights) != len(styles):
         raise UserError(
-            f"`style_weights` needs one number for each of the {len(styles)} styles. "
+            f"`style_weights` needs one number for each of {counted(len(styles), 'style')}. "
             f"Received: {len(style_weights)}"
         )
 

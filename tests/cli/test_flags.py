@@ -119,7 +119,7 @@ def test_tuples():
     assert stylize("--style-weights=none").style_weights == ()
     assert stylize("--style-weights= 1 , 2 ").style_weights == (1.0, 2.0)
     for text in ("3,,1", "3,1,", "3 1", "a"):
-        with pytest.raises(UserError, match=f"--style_weights={text}: .* no comma-separated list"):
+        with pytest.raises(UserError, match=f"--style-weights={text}: .* no comma-separated list"):
             stylize(f"--style-weights={text}")
 
 
@@ -179,9 +179,50 @@ def test_the_last_of_two_counts_and_is_named():
 def test_a_pattern_that_the_shell_has_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "b.jpg").touch()
-    words = ["--content-path", "a.jpg", "b.jpg", "--overwrite"]
-    with pytest.raises(UserError, match=r"Unexpected argument 'b.jpg': .* in quotes, as in 'pho"):
+    words = ["--content-path", "a.jpg", "b.jpg", "--overwrite", "--style-path", "c.jpg"]
+    config = stylize(*words, "d.jpg", "--alpha=0.5")
+    assert config.content_path == ("a.jpg", "b.jpg") and config.style_path == ("c.jpg", "d.jpg")
+    assert config.overwrite and config.alpha == 0.5
+    assert train("--content-path=a", "b", "--style-path", "c").content_path == ("a", "b")
+
+
+def test_two_words_are_photo_and_painting():
+    with pytest.warns(UserWarning, match="^the photo is a.jpg, the painting is b.jpg$"):
+        config = stylize("a.jpg", "b.jpg", "--alpha=0.5")
+    assert (config.content_path, config.style_path, config.alpha) == ("a.jpg", "b.jpg", 0.5)
+    with pytest.warns(UserWarning, match="^the photo is"):
+        assert gatys("--seed=1", "a.jpg", "b.jpg").style_path == "b.jpg"
+
+
+@pytest.mark.parametrize(
+    "style", ["--style=wave", "--style-path=art", "--style-grid=a,b", "--all-styles"]
+)
+def test_words_beside_a_style_are_photos(style):
+    assert stylize("a.jpg", style).content_path == "a.jpg"
+    assert stylize("a.jpg", "b.jpg", style, "--crop").content_path == ("a.jpg", "b.jpg")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["a.jpg"], "Give a photo and a painting, or any number of photos and --style .*: 'a.jpg'"),
+        (["a", "b", "c"], "Give a photo and a painting, .* Received: 'a' 'b' 'c'"),
+        (["a", "--content-path=b"], "Unexpected argument 'a': every option is a --flag"),
+    ],
+)
+def test_words_that_mean_nothing(words, message):
+    with pytest.raises(UserError, match=message):
         stylize(*words)
+    with pytest.raises(UserError, match="Unexpected argument 'a"):
+        train(*words)
+
+
+def test_a_file_of_flags_takes_both_spellings(tmp_path):
+    (tmp_path / "flags").write_text("--max-iter=3\n--batch_size=2\n# a comment\n--seed\n5\n")
+    config = train(f"--flagfile={tmp_path / 'flags'}", "--crop-size=32")
+    assert (config.max_iter, config.batch_size, config.seed, config.crop_size) == (3, 2, 5, 32)
+    with pytest.raises(UserError, match="--flagfile: .*nowhere"):
+        train(f"--flagfile={tmp_path / 'nowhere'}")
 
 
 @pytest.mark.parametrize(
@@ -215,9 +256,8 @@ def test_a_flag_of_other_programs_hints_at_ours(parse, word, meant):
         (["--alpha=1.5"], "`alpha` must be between 0 and 1. Received: 1.5"),
         (["--out-format=gif"], "`out_format` must be one of jpg, png, webp. Received: 'gif'"),
         (["--alpha=nan"], "`alpha` must be between 0 and 1. Received: nan"),
-        (["photo.jpg"], "Unexpected argument 'photo.jpg': every option is a --flag; see --help"),
-        (["--overwrite", "false"], "Unexpected argument 'false'"),
-        (["--alpha=1", "--", "--crop"], "Unexpected argument '--crop'"),
+        (["--overwrite", "false"], "Give a photo and a painting, .* Received: 'false'"),
+        (["--alpha=1", "--", "--crop"], "Give a photo and a painting, .* Received: '--crop'"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(words, message):

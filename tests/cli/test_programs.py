@@ -114,7 +114,7 @@ def test_skipped_are_no_failures(call, folders, tiny):
     (folders / "content/c.png").write_bytes(b"")
     code, lines = call(stylize.main, *paths(folders, tiny), "--skip-existing")
     assert code == 1
-    assert lines[1] == "4 of 6 results exist: skipped"
+    assert lines[1] == "4 of 6 results skipped: already there"
     (folders / "content/c.png").unlink()
     code, lines = call(stylize.main, *paths(folders, tiny), "--skip-existing")
     assert code == 0 and lines[-1] == f"0 written to {folders}/out"
@@ -144,7 +144,7 @@ def test_non_finite(call, folders, damaged, kernel, sentence):
         ({"alpha": "much"}, "flag --alpha=much: could not convert string to float"),
         ({"max_pixels": 0}, "`max_pixels` must be 1 or more. Received: 0"),
         ({"content_size": -1}, "`content_size` must be 0 or more. Received: -1"),
-        ({"style_weights": "1,2,3"}, "one number for each of the 2 styles. Received: 3"),
+        ({"style_weights": "1,2,3"}, "one number for each of 2 styles. Received: 3"),
         ({"style_weights": "0,0"}, "`style_weights` are all zero"),
         ({"preserve_color": "hue"}, "`preserve_color` must be one of none, luma, match"),
         ({"precision": "float16"}, "`precision` must be one of auto, float32, bfloat16"),
@@ -234,7 +234,7 @@ def test_what_a_training_ends_with_is_a_command_that_works(call, folders):
         (["--style-path=none"], "`none` does not exist"),
         (["--crop-size=99"], "`crop_size` must be at most `resize_size`. Received: crop_size=99"),
         (["--max-iter=0"], "`max_iter` must be 1 or more. Received: 0"),
-        (["--max-iter=many"], "flag --max_iter=many: invalid literal for int"),
+        (["--max-iter=many"], "flag --max-iter=many: invalid literal for int"),
         (["--learning-rate=nan"], "`learning_rate` must be 0 or more. Received: nan"),
         (["--lr-schedule=step"], "`lr_schedule` must be one of inverse, cosine. Received: 'step'"),
         (["--content-layer=relu9_1"], "vgg16 has the layers relu1_1, .*. Received: relu9_1"),
@@ -433,7 +433,7 @@ def test_console_scripts_resolve(capsys):
     config.read(ROOT / "setup.cfg")
     scripts = config["options.entry_points"]["console_scripts"].split("\n")
     found = dict(re.split(r"\s*=\s*", line) for line in scripts if line)
-    assert sorted(found) == ["tf-style-stylize", "tf-style-train"]
+    assert sorted(found) == ["tf-style", "tf-style-stylize", "tf-style-train"]
     for name, target in found.items():
         module, function = target.split(":")
         assert getattr(importlib.import_module(module), function)([name, "--help"]) == 0
@@ -665,7 +665,7 @@ def test_what_is_wrong_with_names_is_told_without_tensorflow(folders):
         f"stylize.py {given} --out-path=r.gif": "`out_path` r.gif is one file, but 4",
         f"stylize.py {given} --checkpoint=none": "There is no checkpoint folder 'none'",
         f"stylize.py {given} --style=wave": "There is no style 'wave'; known are s, t",
-        f"stylize.py {given} --style-weights=1,2,3": "one number for each of the 2 styles",
+        f"stylize.py {given} --style-weights=1,2,3": "one number for each of 2 styles",
         f"stylize.py --method=gatys {given} {out}": "1 of 4 results exist already",
         f"stylize.py --method=gatys {given} --init=none.png": "`none.png` does not exist",
         f"stylize.py --method=gatys {given} --content-mask=a --style-mask=b": "`style_mask` is of",

@@ -105,7 +105,7 @@ def test_what_was_begun_is_not_begun_anew_unasked(options):
     assert paint(options, overwrite=True)[-1].finished
     with pytest.raises(UserError, match="1 of 1 results exist already"):
         paint(options)
-    assert "1 of 1 results exist: skipped" in paint(options, resume=True)[0].note
+    assert "1 of 1 result skipped: already there" in paint(options, resume=True)[0].note
 
 
 def test_what_another_process_works_on_is_left_to_it(options, tmp_path):
@@ -192,7 +192,7 @@ def test_a_finished_picture_goes_on_with_more_evaluations(options, tmp_path):
     write_image(tmp_path / "photos/coast.png", picture(66, 80, 1), overwrite=True)
     first = paint(options)[-1].iterate
     between = read_image(out)
-    assert "1 of 1 results exist: skipped" in paint(options, resume=True)[0].note
+    assert "1 of 1 result skipped: already there" in paint(options, resume=True)[0].note
     assert np.array_equal(read_image(out), between)
     records = paint(options, resume=True, max_evaluations=30)
     iterates = [record.iterate for record in records if record.iterate]

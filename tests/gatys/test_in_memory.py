@@ -71,7 +71,7 @@ def test_mistakes():
     for style, more, message in (
         (STYLE[..., 0], {}, r"style must be an image \(height, width, 3\)"),
         (STYLE * 255, {}, "style must be uint8, or float in"),
-        ([STYLE, OTHER], {"style_weights": (1.0,)}, "one number for each of the 2 styles"),
+        ([STYLE, OTHER], {"style_weights": (1.0,)}, "one number for each of 2 styles"),
         (STYLE, {"content_masks": [PHOTO[..., 0]]}, "go in pairs, with one painting. Received: 1 "),
         (STYLE, {"max_evaluation": 3}, "Unknown option 'max_evaluation'"),
     ):

@@ -111,7 +111,7 @@ def test_names_of_paintings_are_typed_as_they_are_read(folders, shallow):
 def test_weights_are_of_the_styles_that_are_drawn(folders, shallow):
     drawn = {"random_styles": 1, "style_weights": (2.0,), "content_path": folders / "content/a.png"}
     assert len(run(folders, shallow, **drawn)[0]) == 1
-    with pytest.raises(UserError, match="one number for each of the 1 styles. Received: 2"):
+    with pytest.raises(UserError, match="one number for each of 1 style. Received: 2"):
         run(folders, shallow, **drawn | {"style_weights": (1.0, 1.0)})
 
 
@@ -142,7 +142,7 @@ def test_style_weights(folders, shallow, stylize):
 
 
 def test_style_weights_of_another_number(folders, shallow):
-    with pytest.raises(UserError, match="one number for each of the 2 styles. Received: 3"):
+    with pytest.raises(UserError, match="one number for each of 2 styles. Received: 3"):
         run(folders, shallow, style_weights=(1, 2, 3))
 
 
@@ -281,9 +281,9 @@ def test_existing_results_stay_and_nothing_is_begun(folders, shallow):
     assert found(folders / "out") == ["b_stylized_s.png"]
     names, faults, notes = run(folders, shallow, skip_existing=True)
     assert names == ["a_stylized_s.png", "a_stylized_t.png", "b_stylized_t.png"] and not faults
-    assert notes[0] == "1 of 4 results exist: skipped"
+    assert notes[0] == "1 of 4 results skipped: already there"
     assert path.read_bytes() == b"mine"
-    assert run(folders, shallow, skip_existing=True) == ([], [], ["4 of 4 results exist: skipped"])
+    assert run(folders, shallow, skip_existing=True) == ([], [], ["4 of 4 results skipped: already there"])
     assert len(run(folders, shallow, overwrite=True)[0]) == 4
     assert read_image(path).shape == (40, 31, 3)
 
@@ -566,10 +566,20 @@ def test_a_table_of_one_style_needs_no_name(folders, table, tmp_path):
     np.testing.assert_array_equal(found, read_image(folders / "out" / name))
 
 
-def test_a_file_for_a_name_is_told_where_it_belongs(folders, shallow):
-    file = str(folders / "style/s.png")
-    with pytest.raises(UserError, match=rf"takes names .*: give a file by --style-path {file}\.$"):
-        run(folders, shallow, style=(file,), style_path="images/styles")
+def test_a_style_may_be_a_picture_file(folders, shallow):
+    one = {"content_path": folders / "content/a.png"}
+    default = {"style_path": "images/styles"}
+    file, other = (str(folders / f"style/{name}.png") for name in "st")
+    names, faults, _ = run(folders, shallow, style=(file,), **default, **one)
+    assert names == ["a_stylized_s.png"] and not faults
+    by_path = read_image(folders / "out/a_stylized_s.png")
+    run(folders, shallow, style_path=file, overwrite=True, **one)
+    np.testing.assert_array_equal(read_image(folders / "out/a_stylized_s.png"), by_path)
+    names, _, _ = run(folders, shallow, style=(f"{file}:3", other), **default, **one)
+    assert names == ["a_stylized_s75_t25.png"]
+    # Names of a folder's files and files of elsewhere together; a name wins.
+    names, _, _ = run(folders, shallow, style=("s", other), style_path=file, **one)
+    assert names == ["a_stylized_s50_t50.png"]
     with pytest.raises(UserError, match="--style-path is not given: `images/styles` does not"):
         run(folders, shallow, style=("wave",), style_path="images/styles")
 

@@ -56,8 +56,10 @@ def run(
     argv = sys.argv if argv is None else argv
     program = os.path.basename(argv[0])
     try:
+        argv = flags.expanded(argv)
         if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
-            print(flags.help_text(config_class, doc, value_of("preset", argv)), end="")
+            text = flags.help_text(config_class, doc, value_of("preset", argv))
+            print(_as_called(text, program), end="")
             return OK
         if "--version" in argv[1:]:
             print(f"tf_style {tf_style.__version__}")
@@ -100,11 +102,26 @@ def by_method(argv: list[str] | None, mains: dict[str, Callable[[list[str]], int
         mains: Method -> its program; the first is the default.
     """
     argv = sys.argv if argv is None else argv
-    method = value_of("method", argv) or next(iter(mains))
-    if method in mains:
-        return mains[method](argv)
-    sentence = f"`method` must be one of {', '.join(mains)}. Received: {method!r}"
+    try:
+        method = value_of("method", flags.expanded(argv)) or next(iter(mains))
+        if method in mains:
+            return mains[method](argv)
+        sentence = f"`method` must be one of {', '.join(mains)}. Received: {method!r}"
+    except UserError as error:
+        sentence = error
     return _say(os.path.basename(argv[0]), sentence, USER_ERROR)
+
+
+def _as_called(text: str, program: str) -> str:
+    """Help with the command that it was asked of."""
+    if not program.startswith("tf-style "):
+        return text
+    text = re.sub(r"python (stylize\.py --export-path|-m tf_style\.evaluate)", _command, text)
+    return re.sub(r"(python )?(stylize|train)\.py", r"tf-style \2", text)
+
+
+def _command(found):
+    return "tf-style evaluate" if "evaluate" in found[1] else "tf-style export --export-path"
 
 
 def value_of(flag: str, argv: list[str]) -> str:

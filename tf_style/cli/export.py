@@ -16,6 +16,7 @@ memory.
 """
 
 from tf_style.cli import app
+from tf_style.errors import counted
 from tf_style.export.config import ExportConfig
 
 
@@ -35,7 +36,7 @@ def _main(config: ExportConfig) -> int:
         bar.show("exporting", 0, None)
         app.say(bar, f"exporting {config.checkpoint} in {config.precision}")
         found = export_model(config)
-        warm = f", {found.warmups} warm-up requests" if found.warmups else ""
+        warm = f", {counted(found.warmups, 'warm-up request')}" if found.warmups else ""
         app.say(bar, f"{found.path}: {found.size / 1e6:.1f} MB, differs from the model by "
                 f"{found.difference:.1g} at most{warm}")  # fmt: skip
     return app.OK

@@ -19,11 +19,18 @@ from tf_style.config import from_dict
 from tf_style.errors import UserError
 from tf_style.option_groups import by_group
 
-__all__ = ["help_text", "parse"]
+__all__ = ["expanded", "help_text", "parse"]
+
+# Flags that say which the styles are: beside one of them all words without a flag are photos.
+STYLES = ("style", "style_path", "style_grid", "all_styles")
 
 
 def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> typing.Any:
     """A config from a command line.
+
+    Words after a flag for pictures that are read belong to it up to the next flag, so that the
+    shell may expand a pattern. Words without a flag are pictures where a command takes them: a
+    photo and a painting, or all of them photos beside a flag that names the style.
 
     Args:
         config_class: The dataclass whose fields are the flags.
@@ -38,10 +45,14 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
         >>> config = parse(TrainConfig, ["train.py", "--batch-size=4", "--style_layers=relu1_1"])
         >>> config.batch_size, config.style_layers
         (4, ('relu1_1',))
+        >>> parse(TrainConfig, ["train.py", "--content-path", "a.jpg", "b.jpg"]).content_path
+        ('a.jpg', 'b.jpg')
     """
     values, spellings = _define(config_class), _spellings(config_class)
+    words = [_as_absl_spells(word, spellings) for word in expanded(argv)[1:]]
+    words, several = _joined(words, config_class)
     try:
-        stray = values([argv[0], *(_as_absl_spells(word, spellings) for word in argv[1:])])[1:]
+        stray = values([argv[0], *words])[1:]
     except flags.UnrecognizedFlagError as error:
         near = _near(error.flagname.replace("-", "_"), list(spellings))
         hint = f"; did you mean --{near.replace('_', '-')}? See" if near else "; see"
@@ -49,15 +60,14 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
     except flags.Error as error:
         # absl names the flag and the value; of a boolean's fault it gives a tuple.
         fault = re.sub(r"\('(.*)', .*\)$", r"\1", str(error).replace("\n", " ").rstrip("."))
+        fault = re.sub(r"--\w+", lambda found: found[0].replace("_", "-"), fault)
         raise UserError(f"{fault}; see --help.") from None
-    if stray:
-        raise UserError(f"Unexpected argument {stray[0]!r}: {_why_stray(stray[0])}; see --help.")
     names = [field.name for field in dataclasses.fields(config_class)]
-    given = {name: values[name].value for name in names if values[name].present}
+    given = {name: values[name].value for name in names if values[name].present} | several
+    given |= _positional(config_class, stray, given) if stray else {}
     for name in given:
         if values[name].present > 1:
-            flag, last = name.replace("_", "-"), _text(given[name])
-            warnings.warn(f"--{flag} is given twice or more; the last counts: {last}", stacklevel=2)
+            _warn_of_two(name, given[name])
     given = {name: _at_home(value) for name, value in given.items()}
     return from_dict(config_class, (defaults or {}) | given)
 
@@ -96,6 +106,7 @@ def help_text(config_class: type, doc: str | None, preset: str = "") -> str:
 
 def _define(config_class: type) -> flags.FlagValues:
     values = flags.FlagValues()
+    values.set_gnu_getopt()  # Flags may follow words.
     define = {
         str: flags.DEFINE_string,
         int: flags.DEFINE_integer,
@@ -169,11 +180,62 @@ def _near(name: str, known: list[str]) -> str:
     return next(iter(close + akin + difflib.get_close_matches(name, known, 1)), "")
 
 
-def _why_stray(word: str) -> str:
-    """What is wrong with a word that is no flag: most often the shell has read a pattern."""
-    if os.path.lexists(word):
-        return "a flag takes one name; put a pattern in quotes, as in 'photos/*.jpg'"
-    return "every option is a --flag"
+def expanded(argv: list[str]) -> list[str]:
+    """A command line with the contents of every --flagfile in its place."""
+    if not any(word.lstrip("-").startswith("flagfile") for word in argv[1:]):
+        return argv
+    try:
+        return [argv[0], *flags.FlagValues().read_flags_from_files(argv[1:], force_gnu=True)]
+    except (flags.Error, OSError) as error:
+        raise UserError(f"--flagfile: {error}") from None
+
+
+def _joined(words, config_class):
+    """The words without those that belong to a flag for pictures, and that flag's values."""
+    flagged = {f"--{field.name}": field.name for field in dataclasses.fields(config_class)
+               if field.metadata["path"] == "in"}  # fmt: skip
+    kept, several, name, twice = [], {}, "", set()
+    words = iter(words)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag in flagged:
+            name, twice = flagged[flag], twice | ({flagged[flag]} & set(several))
+            several[name] = [value] if equals else [next(words, "")]  # Whatever it looks like.
+        elif name and not word.startswith("-"):
+            several[name].append(word)
+        else:
+            name = ""
+            kept.append(word)
+    for name, found in several.items():
+        several[name] = found[0] if len(found) == 1 else tuple(found)
+    for name in twice:
+        _warn_of_two(name, several[name])
+    return kept, several
+
+
+def _warn_of_two(name, last):
+    flag = name.replace("_", "-")
+    warnings.warn(f"--{flag} is given twice or more; the last counts: {_text(last)}", stacklevel=3)
+
+
+def _positional(config_class, words, given):
+    """Words without a flag: a photo and a painting, or photos beside a flag for the style."""
+    names = {field.name for field in dataclasses.fields(config_class)}
+    if not {"content_path", "style_path", "out_path"} <= names or "content_path" in given:
+        why = "every option is a --flag"
+        if os.path.lexists(words[0]):
+            why = "give pictures by --content-path and --style-path"
+        raise UserError(f"Unexpected argument {words[0]!r}: {why}; see --help.")
+    if any(name in given for name in STYLES):
+        return {"content_path": words[0] if len(words) == 1 else tuple(words)}
+    if len(words) != 2:
+        raise UserError(
+            "Give a photo and a painting, or any number of photos and --style or --style-path. "
+            f"Received: {' '.join(map(repr, words))}"
+        )
+    photo, painting = words
+    warnings.warn(f"the photo is {photo}, the painting is {painting}", stacklevel=2)
+    return {"content_path": photo, "style_path": painting}
 
 
 def _text(value) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tf_style.errors import UserError
+from tf_style.errors import UserError, counted
 from tf_style.evaluation.config import EvaluateConfig
 from tf_style.images.listing import list_images
 from tf_style.images.outputs import short_names
@@ -77,5 +77,9 @@ def chosen_pairs(
     if config.pairs and config.pairs < len(pairs):
         pairs = [pairs[i] for i in sorted(rng.choice(len(pairs), config.pairs, replace=False))]
     count = min(config.gatys_pairs or len(pairs), len(pairs))
-    note = f"{alike} of {len(every)} pairs left out: the photo is the painting" if alike else ""
+    note = (
+        f"{alike} of {counted(len(every), 'pair')} left out: the photo is the painting"
+        if alike
+        else ""
+    )
     return pairs, {pairs[i * len(pairs) // count] for i in range(count)}, note

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tf_style import machine
-from tf_style.errors import NonFiniteError, UserError
+from tf_style.errors import NonFiniteError, UserError, counted
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.optimisation import Iterate, gatys
 from tf_style.gatys.pyramid import MIN_PYRAMID_SIDE, PICTURE_BYTES, bytes_of, plan, tile_for
@@ -69,7 +69,9 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
     used, total, todo = wanted_of(config)
     layers_up_to(config.encoder, [*weighted(config.content_layers), *weighted(config.style_layers)])
     if skipped := total - len(todo):
-        yield PaintingProgress(None, 0, total, note=f"{skipped} of {total} results exist: skipped")
+        yield PaintingProgress(
+            None, 0, total, note=f"{skipped} of {counted(total, 'result')} skipped: already there"
+        )
     unfit, estimate = _check_sizes(config, dict.fromkeys(content for content, _ in todo))
     if estimate:
         yield PaintingProgress(None, 0, total, note=estimate)

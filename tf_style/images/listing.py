@@ -5,7 +5,7 @@ import functools
 import glob
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from PIL import features
@@ -13,7 +13,9 @@ from PIL import features
 from tf_style.errors import UserError
 from tf_style.images.reading import refuse_stream
 
-__all__ = ["SUFFIXES", "RESULT", "list_images", "would_list"]
+__all__ = ["RESULT", "SUFFIXES", "Paths", "list_images", "would_list"]
+
+Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
 # What a folder is searched for; a file named outright is judged by its content alone.
 SUFFIXES = ("bmp", "gif", "jfif", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp") + (
@@ -31,8 +33,8 @@ RESULT = "_stylized_"
 OURS = (("config.json", "stylizer.npz"), ("options.json", "pairs", "pictures"))
 
 
-def list_images(path: str | os.PathLike, written: Iterable[str | os.PathLike] = ()) -> list[Path]:
-    """The image files that a name stands for: a file, a folder or a glob.
+def list_images(path: Paths, written: Iterable[str | os.PathLike] = ()) -> list[Path]:
+    """The image files that a name stands for: a file, a folder or a glob; or several names.
 
     A folder is searched with all below it for files with one of `SUFFIXES`, in any case. Hidden
     files and folders are skipped; symbolic links are followed, each folder once, but not by a
@@ -42,11 +44,11 @@ def list_images(path: str | os.PathLike, written: Iterable[str | os.PathLike] = 
     evaluation or Gatys' method has made, and what lies where pictures are going to be written.
 
     Args:
-        path: A file, a folder, or a pattern with `*`, `?`, `[...]` or `**`.
+        path: A file, a folder, or a pattern with `*`, `?`, `[...]` or `**`; or several of them.
         written: Folders and files that the program is going to write.
 
     Returns:
-        The paths in sorted order, at least one.
+        The paths, at least one: sorted within each name, and each of them once.
 
     Raises:
         UserError: If the path does not exist, cannot be read or holds no image, or if pictures
@@ -61,6 +63,8 @@ def list_images(path: str | os.PathLike, written: Iterable[str | os.PathLike] = 
         ...     [found.name for found in list_images(f"{folder}/*.png")]
         ['a.png']
     """
+    if isinstance(path, list | tuple):
+        return list(dict.fromkeys(file for one in path for file in list_images(one, written)))
     name, path = os.fspath(path), Path(path)
     if not name:
         raise UserError("An empty name holds no images. Give a file, a folder or a glob in quotes.")
@@ -88,7 +92,7 @@ def list_images(path: str | os.PathLike, written: Iterable[str | os.PathLike] = 
     return images
 
 
-def would_list(path: str | os.PathLike, file: str | os.PathLike) -> bool:
+def would_list(path: Paths, file: str | os.PathLike) -> bool:
     """Whether `list_images(path)` would list a file, were it there, by what it names itself.
 
     Files in folders below are not meant: these can be left out.
@@ -97,6 +101,8 @@ def would_list(path: str | os.PathLike, file: str | os.PathLike) -> bool:
         >>> would_list("*.jpg", "a.jpg"), would_list("*.jpg", "a.png")
         (True, False)
     """
+    if isinstance(path, list | tuple):
+        return any(would_list(one, file) for one in path)
     path, folder, name = Path(path), os.path.realpath(Path(file).parent), Path(file).name
     if os.path.isdir(path):
         return os.path.realpath(path) == folder

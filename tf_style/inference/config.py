@@ -43,8 +43,9 @@ class StylizeConfig(Pictures, Blend, Machine, Tiles, Results):
     )  # fmt: skip
     crop: bool = option(False, "Cut the middle square out of photos and paintings.", group=INPUT)
     style: tuple[str, ...] = option(
-        (), "A style by name, or a mixture as in starry:0.6,wave:0.4. A model with a table of "
-        "styles has its own names; otherwise a painting is named as its file.", group=LOOK,
+        (), "A style, or a mixture as in starry:0.6,wave:0.4: names from a model's table of "
+        "styles; for other models picture files, or the names of files in --style-path. A name "
+        "wins over a file.", group=LOOK,
     )  # fmt: skip
     style_grid: tuple[str, ...] = option(
         (), "Names of two styles, for a row of pictures from one to the other; or of four, for a "

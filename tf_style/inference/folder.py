@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_style import machine
-from tf_style.errors import NonFiniteError, UserError
+from tf_style.errors import NonFiniteError, UserError, counted
 from tf_style.inference.config import StylizeConfig
 from tf_style.inference.pipeline import Pipeline
 from tf_style.inference.planning import plans_of
@@ -67,7 +67,7 @@ def stylize_folder(
         return StylizingProgress(None, 0, total, note=sentence)
 
     if skipped:
-        yield note(f"{skipped} of {total} results exist: skipped")
+        yield note(f"{skipped} of {counted(total, 'result')} skipped: already there")
     if not todo:
         return
     stylize = load(config.checkpoint, config.precision)

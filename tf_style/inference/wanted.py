@@ -47,17 +47,19 @@ def wanted_of(config: StylizeConfig) -> Wanted:
         UserError: A name that stands for nothing, or a result that cannot be written.
     """
     contents = pictures_of(config, "content_path")
-    sources = _sources(config)
-    mixtures = _mixtures(config, sources)
+    sources, style = _sources(config)
+    mixtures = _mixtures(config, sources, style)
     return Wanted(sources, mixtures, *outputs_of(config, contents, list(mixtures)))
 
 
 def _sources(config):
-    """Names of the styles there are, each with its picture's path, or with itself in a table."""
+    """The styles there are, each with its picture's path, or with itself in a table; and --style,
+    with names for its files.
+    """
     directory = checkpoint.directory_of(config.checkpoint)
     names = checkpoint.read_config(directory)["model"].get("styles")
     if names:
-        sources = {name: name for name in names}
+        sources, style = {name: name for name in names}, config.style
         if config.preserve_color == "match":
             raise UserError(
                 "`preserve_color` match changes the painting, but the model has its styles by "
@@ -69,27 +71,36 @@ def _sources(config):
                 f"it has {', '.join(names)}."
             )
     else:
-        try:
-            paths = pictures_of(config, "style_path")
-        except UserError as error:
-            files = [name for name in config.style if Path(name).is_file()]
-            if not files:
-                raise
-            raise UserError(
-                f"`style` takes names of paintings: give a file by --style-path {files[0]}."
-            ) from error
-        sources = {name: path for path, name in short_names(paths).items()}
+        files = dict.fromkeys(Path(found) for found in map(_file_of, config.style) if found)
+        # Without files and names there may be a folder of the default's name.
+        default = config.style_path == type(config).style_path
+        paths = [] if files and default else pictures_of(config, "style_path")
+        labels = short_names(list(dict.fromkeys([*paths, *files])))
+        sources = {name: path for path, name in labels.items()}
+        style = tuple(_named(item, labels, sources) for item in config.style)
     if config.random_styles and config.random_styles < len(sources):
         chosen = np.random.default_rng(config.seed).choice(
             len(sources), config.random_styles, replace=False
         )
         sources = {list(sources)[i]: list(sources.values())[i] for i in sorted(chosen)}
-    return sources
+    return sources, style
 
 
-def _mixtures(config, sources):
+def _file_of(item):
+    """The picture file that `file` or `file:weight` names, if there is one."""
+    return next((x for x in (item, item.rpartition(":")[0]) if x and Path(x).is_file()), "")
+
+
+def _named(item, labels, sources):
+    """`file:weight` as `name:weight`; a name wins over a file."""
+    if item in sources or not (file := _file_of(item)):
+        return item
+    return labels[Path(file)] + item[len(file) :]
+
+
+def _mixtures(config, sources, style):
     """The pictures to make of each photo: {label: mixtures of styles}, several for a sheet."""
-    blend = mixture(config.style, tuple(sources)) if config.style else {}
+    blend = mixture(style, tuple(sources)) if style else {}
     corners = names_among(config.style_grid, tuple(sources))
     for name in (*blend, *corners):
         check_style(name, tuple(sources))

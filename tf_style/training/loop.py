@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_style import checkpoint, machine
-from tf_style.errors import NonFiniteError, UserError, WorkerLostError
+from tf_style.errors import NonFiniteError, UserError, WorkerLostError, counted
 from tf_style.images.animation import check_film
 from tf_style.images.outputs import written_by
 from tf_style.locking import locked_folder
@@ -212,7 +212,7 @@ class _Run:
             if aside:
                 self._note(f"the old run was moved to {aside}")
         for name, found in self.pictures.items():
-            self._note(f"{name}: {len(found.paths)} pictures, {len(found.bad)} left out")
+            self._note(f"{name}: {counted(len(found.paths), 'picture')}, {len(found.bad)} left out")
         if file := self._list_left_out([x for found in self.pictures.values() for x in found.bad]):
             self._note(f"why pictures were left out stands in {file}")
 
