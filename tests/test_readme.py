@@ -1,9 +1,10 @@
-"""What the README says is so."""
+"""What the README and the pages of docs/ say is so."""
 
 import re
 import shlex
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CARDS = sorted((ROOT / "tf_style/pretrained").glob("*/MODEL_CARD.md"))
 SERVING = ROOT / "serving/README.md"
+PAGES = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 
 
 METHODS = {"gatys": GatysConfig, "conditional": ConditionalConfig, "predicted": PredictedConfig}
@@ -32,8 +34,9 @@ METHODS = {"gatys": GatysConfig, "conditional": ConditionalConfig, "predicted": 
 def commands(text, program):
     """Every command line of a program in a text, as its arguments."""
     text = text.replace("\\\n", " ")
-    lines = re.findall(rf"{program}\.py (--[^\n`]*)", text)
-    return [shlex.split(line.split("&&")[0]) for line in lines]
+    lines = re.findall(rf"(?:{program}\.py|tf-style {program}) (?=[^\n`]*-)([^\n`]*)", text)
+    lines = (re.split(r"&&| #|\.\.\.", line)[0] for line in lines)
+    return [shlex.split(line) for line in lines if "COMMAND" not in line]
 
 
 @pytest.mark.parametrize(
@@ -41,25 +44,33 @@ def commands(text, program):
     [
         ("train", TrainConfig, train_cli.__doc__ + conditional_cli.__doc__),
         ("stylize", StylizeConfig, stylize_cli.__doc__ + gatys_cli.__doc__ + export_cli.__doc__),
+        ("export", ExportConfig, ""),
     ],
 )
 def test_every_command_is_understood(program, config_class, doc):
-    texts = (README, SERVING.read_text("utf-8"), doc, *(card.read_text("utf-8") for card in CARDS))
+    files = (SERVING, *CARDS)
+    texts = (README, doc, *PAGES.values(), *(file.read_text("utf-8") for file in files))
     found = [args for text in texts for args in commands(text, program)]
-    assert len(found) >= 3
+    assert found
     found = [args for args in found if "--help" not in args]
     for arguments in found:
         words = [f"{program}.py", *arguments]
         by_method = METHODS.get(app.value_of("method", words), config_class)
         by_method = ExportConfig if app.value_of("export-path", words) else by_method
-        flags.parse(by_method, words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Which word is the photo, and which the painting.
+            flags.parse(by_method, words)
 
 
 def test_what_stops_a_training_is_said():
     """How many bad pictures do, in every text; and what each exit code means to train.py."""
-    for text in (README, train_cli.__doc__, conditional_cli.__doc__):
+    for text in (README, PAGES["training.md"], train_cli.__doc__, conditional_cli.__doc__):
         assert f"more than {MAX_BAD_SHARE * 100:.0f} % of a folder" in " ".join(text.split())
-    rows = re.findall(r"^\| ([\d, ]+) \| (.*) \|$", README.split("## Exit codes")[1], re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([\d, ]+) \| (.*) \|$",
+        PAGES["files_and_exit_codes.md"].split("## Exit codes")[1],
+        re.MULTILINE,
+    )
     assert [int(code) for codes, _ in rows for code in codes.split(",")] == [
         app.OK, app.SOME_FAILED, app.USER_ERROR, app.NON_FINITE, app.NO_MEMORY, app.WORKER_LOST,
         *(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)),
@@ -67,23 +78,34 @@ def test_what_stops_a_training_is_said():
     assert "`train.py`" in dict(rows)["1"] and "`left_out.tsv`" in dict(rows)["1"]
 
 
-def test_the_tables_of_options_are_those_of_the_code(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    import options_table
-
-    assert options_table.replaced(README) == README, "run python tools/options_table.py --write"
-
-
 def test_the_commands_that_ci_runs_are_there():
     for name in ("stylise", "test"):
         assert re.search(rf"<!-- command: {name} -->\n```sh\n.*\n```", README)
 
 
-def test_every_link_to_a_file_leads_somewhere():
-    targets = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert len(targets) >= 4
-    for target in targets:
-        assert (ROOT / target).exists(), target
+def test_the_readme_is_short():
+    assert README.count("\n") <= 200
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_every_link_to_a_file_leads_somewhere(page):
+    text, folder = (README, ROOT) if page == "README.md" else (PAGES[page], ROOT / "docs")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        generated = target.startswith("generated/")  # Made when the documentation is built.
+        assert generated or (folder / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_every_file_that_is_named_is_there(page):
+    text = README if page == "README.md" else PAGES[page]
+    rooms = "cli|evaluation|export|gatys|images|inference|nn|training"
+    for name in re.findall(rf"`((?:tf_style/)?(?:{rooms})/\w+\.py|tools/\w+\.py)`", text):
+        assert any((ROOT / place / name).exists() for place in ("", "tf_style")), name
+
+
+def test_the_readme_names_every_room():
+    for folder in (path.parent for path in (ROOT / "tf_style").glob("*/__init__.py")):
+        assert f"| `tf_style/{folder.name}/` |" in README, folder
 
 
 @pytest.mark.slow
@@ -100,6 +122,7 @@ def test_the_python_section_runs(tmp_path, monkeypatch):
 
 def test_the_console_scripts_are_the_mains():
     setup = (ROOT / "setup.cfg").read_text()
+    assert "tf-style = tf_style.cli.command:main" in setup
     assert "tf-style-train = tf_style.cli.train:main" in setup
     assert "tf-style-stylize = tf_style.cli.stylize:main" in setup
 

@@ -81,15 +81,15 @@ def test_litert_names_what_it_takes_and_gives(tmp_path, table):
 
 @pytest.mark.slow
 def test_the_lines_for_other_programs_run(tmp_path, shipped, monkeypatch):
-    """Those of the README, where a processor has bfloat16 too."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    [code] = re.findall(r"```python\n(import openvino.*?)```", readme, re.DOTALL)
+    """Those of the documentation, where a processor has bfloat16 too."""
+    page = (ROOT / "docs/serving.md").read_text("utf-8")
+    [code] = re.findall(r"```python\n(import openvino.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     for kind in ("openvino", "litert_float16"):
         path = f"adain{SUFFIXES[kind]}"
         export_model(ExportConfig(export_path=path, export_format=kind))
     scope = {"photo": PHOTO, "painting": PAINTING}
-    exec(compile(code, "README.md", "exec"), scope)
+    exec(compile(code, "serving.md", "exec"), scope)
     expected = shipped("adain")(PHOTO, PAINTING)
     assert psnr(scope["by_openvino"][0], expected) > 80  # 40.7 in bfloat16.
     assert psnr(scope["by_litert"][0], expected) > LEAST["litert_float16"]["adain"]

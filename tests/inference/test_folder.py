@@ -283,7 +283,11 @@ def test_existing_results_stay_and_nothing_is_begun(folders, shallow):
     assert names == ["a_stylized_s.png", "a_stylized_t.png", "b_stylized_t.png"] and not faults
     assert notes[0] == "1 of 4 results skipped: already there"
     assert path.read_bytes() == b"mine"
-    assert run(folders, shallow, skip_existing=True) == ([], [], ["4 of 4 results skipped: already there"])
+    assert run(folders, shallow, skip_existing=True) == (
+        [],
+        [],
+        ["4 of 4 results skipped: already there"],
+    )
     assert len(run(folders, shallow, overwrite=True)[0]) == 4
     assert read_image(path).shape == (40, 31, 3)
 

@@ -32,7 +32,7 @@ __all__ = [
     "value_of",
 ]
 
-# The table in the README.
+# The table in docs/files_and_exit_codes.md.
 OK, SOME_FAILED, USER_ERROR, NON_FINITE, NO_MEMORY, WORKER_LOST = 0, 1, 2, 3, 4, 5
 
 

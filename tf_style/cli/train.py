@@ -9,7 +9,8 @@ The defaults are the AdaIN paper's. Without a GPU, and with the weights that com
         --style-reduction mean --style-weight 6 --identity-weight 50 \\
         --learning-rate 8e-4 --lr-schedule cosine --warmup-iter 100 --precision auto
 
-All GPUs are used; with TF_CONFIG set, give the same command on each machine (the README has it).
+All GPUs are used; with TF_CONFIG set, give the same command on each machine (docs/training.md says
+how).
 
 By --method conditional one network learns a table of styles, one for each painting, which can be
 picked and blended by name; by --method predicted it learns to read any style from a picture.

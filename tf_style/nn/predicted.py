@@ -149,11 +149,13 @@ class OwnStyleMix(keras.layers.Layer):
         return statistics_shape
 
     def get_config(self):
+        """Return the arguments, the model in Keras' own form."""
         model = keras.saving.serialize_keras_object(self.encode_style)
         return super().get_config() | {"encode_style": model}
 
     @classmethod
     def from_config(cls, config):
+        """Make the layer that `get_config` describes."""
         model = keras.saving.deserialize_keras_object(config["encode_style"])
         return cls(**config | {"encode_style": model})
 
