@@ -103,6 +103,48 @@ def test_a_room_has_no_circle(room):
             del left[module]
 
 
+# Tests that are about no module alone, and modules whose tests stand elsewhere.
+CROSSING = {"architecture", "benchmarks", "cli.help_examples", "cli.programs", "conformance",
+            "docstrings", "golden", "precision", "readme", "serving.client",
+            "serving.requests"}  # fmt: skip
+ELSEWHERE = {
+    "errors": "test_docstrings",
+    **dict.fromkeys(
+        ("evaluation.config", "export.config", "gatys.config", "inference.config",
+         "training.config"), "test_option_groups",
+    ),
+    **dict.fromkeys(
+        ("cli.app", "cli.conditional", "cli.evaluate", "cli.export", "cli.gatys", "cli.streams",
+         "cli.stylize", "cli.train", "evaluate"), "cli/test_programs",
+    ),
+    **dict.fromkeys(
+        ("evaluation.methods", "evaluation.pairs", "evaluation.summary", "evaluation.wanted"),
+        "evaluation/test_evaluation",
+    ),
+    "export.wanted": "export/test_exporting",
+    "gatys.line_search": "gatys/test_lbfgs",
+    "gatys.result": "gatys/test_folder",
+    "gatys.wanted": "gatys/test_folder",
+    "images.formats": "images/test_reading",
+    "images.inputs": "images/test_reading",
+    "inference.wanted": "inference/test_folder",
+    "nn.stylizers": "nn/test_base",
+    "training.wanted": "cli/test_programs",
+}  # fmt: skip
+
+
+def test_tests_stand_in_the_rooms_of_what_they_test():
+    tests = Path(__file__).parent
+    found = {
+        ".".join((path.parent / path.stem.removeprefix("test_")).relative_to(tests).parts)
+        for path in tests.rglob("test_*.py")
+    }
+    modules = {name for name in FILES if not name.startswith("__")}
+    assert found - modules == CROSSING
+    assert modules - found == set(ELSEWHERE) - found
+    assert all((tests / f"{place}.py").exists() for place in ELSEWHERE.values())
+
+
 def test_the_reader_of_arrows_sees_them():
     source = (
         "import tf_style\nfrom tf_style.nn import layers\n"

@@ -746,3 +746,55 @@ def test_mistakes_with_the_other_methods(words, message, capsys):
     assert train.main(["train.py", *words]) == 2
     said = capsys.readouterr().err
     assert message in said and "Traceback" not in said
+
+
+# -- other systems ---------------------------------------------------------------------------------
+
+# What other systems than Linux lack: /proc, locks and affinity of Linux, folders that can be
+# flushed, and the signal of a closed terminal.
+ELSEWHERE = """
+import builtins, os, signal, sys
+sys.modules["fcntl"] = None
+for module, name in ((os, "sched_getaffinity"), (signal, "SIGHUP")):
+    delattr(module, name)
+open_, fsync = builtins.open, os.fsync
+def without_proc(path, *args, **kwargs):
+    if str(path).startswith("/proc"):
+        raise FileNotFoundError(path)
+    return open_(path, *args, **kwargs)
+def files_alone(descriptor):
+    if os.path.isdir(f"/dev/fd/{descriptor}"):
+        raise PermissionError("folders cannot be flushed")
+    fsync(descriptor)
+builtins.open, os.fsync = without_proc, files_alone
+from tf_style.cli.command import main
+raise SystemExit(main(["tf-style", *sys.argv[1:]]))
+"""
+
+
+def elsewhere(*words):
+    return subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, *map(str, words)], cwd=ROOT, env=environment(),
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+
+
+def test_a_system_that_lacks_what_linux_has_stylises(tmp_path, shallow):
+    found = elsewhere(
+        "stylize", "examples/content/tiger.jpg", "examples/styles/scream.jpg", "--checkpoint",
+        shallow, "--content-size=64", "--style-size=64", "--out-path", tmp_path,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert "the photo is examples/content/tiger.jpg, the painting is" in found.stderr.split("\n")[0]
+    assert read_image(tmp_path / "tiger_stylized_scream.jpg").shape == (41, 64, 3)
+
+
+@pytest.mark.slow
+def test_a_system_that_lacks_what_linux_has_trains(tmp_path):
+    words = ["train", "--content-path", "examples/content", "--style-path", "examples/styles",
+             "--encoder=vgg16", "--content-layer=relu2_1", "--style-layers=relu1_1",
+             "--crop-size=16", "--resize-size=24", "--batch-size=1", "--preview-iter=0",
+             "--checkpoint", tmp_path / "ckpt"]  # fmt: skip
+    for steps in (1, 2):  # The second resumes.
+        found = elsewhere(*words, f"--max-iter={steps}")
+        assert found.returncode == 0, found.stderr

@@ -32,6 +32,9 @@ __all__ = [
     "value_of",
 ]
 
+# Windows has no SIGHUP.
+HANGUP = getattr(signal, "SIGHUP", None)
+
 # The table in docs/files_and_exit_codes.md.
 OK, SOME_FAILED, USER_ERROR, NON_FINITE, NO_MEMORY, WORKER_LOST = 0, 1, 2, 3, 4, 5
 
@@ -213,7 +216,7 @@ def _cleaning_up():
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in filter(None, (signal.SIGTERM, HANGUP)):
             if signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, stop)
     try:
@@ -257,8 +260,8 @@ class Interrupt:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            for number in filter(None, (signal.SIGINT, signal.SIGTERM, HANGUP)):
+                if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN:
                     self.before[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -268,7 +271,7 @@ class Interrupt:
 
     def _on_signal(self, number, frame):
         if self.signal:
-            if number != signal.SIGHUP:
+            if number != HANGUP:
                 raise KeyboardInterrupt
             return
         self.signal = number
