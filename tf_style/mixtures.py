@@ -109,7 +109,7 @@ def check_style(name: str, known: tuple[str, ...]) -> None:
     """Refuse the name of a style that is not there.
 
     Args:
-        name: Of a style.
+        name: Name of a style.
         known: Names that there are.
 
     Raises:

@@ -54,7 +54,7 @@ def run(
         main: Called with the config; returns the exit code.
         doc: The program's docstring, the head of `--help`; None under `python -OO`.
         argv: The command line; None for the process's own.
-        defaults: Of the command line, values of flags that are not given.
+        defaults: From the command line, the values of flags that are not given.
     """
     argv = sys.argv if argv is None else argv
     program = os.path.basename(argv[0])

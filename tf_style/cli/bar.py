@@ -77,10 +77,10 @@ class Bar(Progress):
         """Move the bar on.
 
         Args:
-            title: Of the bar; another one begins anew.
+            title: Title of the bar; another one begins anew.
             done: How much of `total` is done.
             total: None as long as nobody knows.
-            unit: Of both.
+            unit: Unit of both.
             text: Below the bar.
             left: Seconds, if they are known.
             steady: Reckon them from what was done since the title's first call.

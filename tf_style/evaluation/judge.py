@@ -47,8 +47,8 @@ class Judge:
 
         Args:
             image: `(height, width, 3)` in [0, 1].
-            photo: Of the same size.
-            painting: Of any size.
+            photo: The photo, of the same size.
+            painting: The painting, of any size.
         """
         of_image, of_photo, of_painting = (self.features(x[None]) for x in (image, photo, painting))
         wanted = of_photo[self.content_layer]

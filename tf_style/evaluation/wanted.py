@@ -15,7 +15,7 @@ def check_evaluation(config: EvaluateConfig) -> None:
     """Refuse an evaluation of pictures or models that are not there.
 
     Args:
-        config: Of the evaluation.
+        config: All options of the evaluation.
 
     Raises:
         UserError: It names what is missing.

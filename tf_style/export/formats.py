@@ -25,7 +25,7 @@ class Format(NamedTuple):
     """A kind of file that a stylizer can be exported to.
 
     Attributes:
-        extra: Of the package, that brings what is needed.
+        extra: The extra of the package that installs what is needed.
         write: Writes a stylizer to a path, that nobody reads yet.
         load: Loads such a file for some inputs, `(path, {input: array})`, and gives the function
             that runs it on them, in float32.

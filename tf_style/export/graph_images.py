@@ -18,7 +18,7 @@ def decode_picture(data: tf.Tensor, what: str, max_bytes: int, max_pixels: int) 
     Args:
         data: Scalar string, the file.
         what: Name of the input, for the error.
-        max_bytes: Of the file.
+        max_bytes: Most bytes of the file.
         max_pixels: Width times height.
 
     Returns:

@@ -50,9 +50,9 @@ class ServedStylizer:
 
     Args:
         stylizer: A model with the parts `encode_style` and `transfer`.
-        max_bytes: Of a file.
-        max_pixels: Of a picture.
-        quality: Of the JPEGs.
+        max_bytes: Most bytes of a file.
+        max_pixels: Most pixels of a picture.
+        quality: Quality of the JPEGs.
 
     Attributes:
         module: What is saved with the signatures: the variables, and the styles' names as an asset.

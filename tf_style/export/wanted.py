@@ -14,7 +14,7 @@ def check_export(config: ExportConfig) -> None:
     """Refuse an export of a model that is not there, or to where something else is.
 
     Args:
-        config: Of the export.
+        config: All options of the export.
 
     Raises:
         UserError: It says which.

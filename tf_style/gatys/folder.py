@@ -30,7 +30,7 @@ class PaintingProgress:
 
     Args:
         path: The result's file, or what a fault is about.
-        number: Of the picture, from 1.
+        number: Number of the picture, from 1.
         total: Pictures in all.
         iterate: Where the picture stands; None for notes and faults.
         finished: Whether its file is written and final.

@@ -35,15 +35,16 @@ def optimize(
 
     Args:
         content: Image `(height, width, 3)`, float in [0, 1] or uint8, or its path.
-        style: A painting likewise, of any size, or a list of them, which `style_weights` blends.
+        style: A painting in the same form, of any size; or several, which `style_weights`
+            blends.
         config: All options; None: the defaults.
         content_masks: Regions of the photo, `(height, width)` in [0, 1] of any size; each takes the
             style of its own region of the painting.
-        style_masks: As many, of the one painting.
+        style_masks: One for each of them, of the one painting.
         callback: Called with every iterate; `iterate.loss` and its parts are there, and
             `iterate.note` where there is something to say.
-        **options: Of `GatysConfig`, by name; they win over `config`. A `preset` sets defaults
-            where there is no `config`.
+        **options: Fields of `GatysConfig`, by name; they win over `config`. A `preset` sets
+            defaults where there is no `config`.
 
     Returns:
         Image of the photo's size, float32 in [0, 1].

@@ -26,7 +26,7 @@ class OptimizerState(NamedTuple):
     Args:
         position: `(n,)` float32, the best point so far.
         value: The objective there.
-        evaluations: Of value and gradient, since the start.
+        evaluations: Evaluations of value and gradient, since the start.
         stopped: No step goes down any more: a minimum to float precision, or numbers that are not
             finite.
         finite: Every value and gradient was, up to now.

@@ -35,8 +35,8 @@ class Objective:
         styles: Images of any size and how much each counts, or one image.
         weights: What each part counts.
         content_masks: Regions, each `(height, width)` in [0, 1] of the content's size.
-        style_masks: As many, of the style's size; needs one style.
-        seed: Of the Gaussian kernel's random features.
+        style_masks: One for each of them, of the style's size; needs one style.
+        seed: Seed of the Gaussian kernel's random features.
 
     Example:
         >>> encoder = VGGEncoder("vgg16", ("relu1_1",))

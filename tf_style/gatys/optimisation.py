@@ -109,7 +109,7 @@ def gatys(
         config: Weights, layers, optimiser, scales.
         shares: How much each style counts; empty: all alike.
         content_masks: Regions `(height, width)` in [0, 1] of the content.
-        style_masks: As many of the one style.
+        style_masks: One for each of them, of the one style.
         state: An iterate's, to go on from; all else must be the same, but for `max_evaluations`:
             more of them go to the scale that it stands at, and to finer ones.
 
@@ -178,7 +178,7 @@ class _Pyramid:
     """The pictures at every size from coarse to fine: what all levels share.
 
     Args:
-        content: As in `gatys`, like all but the last.
+        content: The argument of `gatys`, like all but the last.
         known: The tiles of an earlier run, which it is resumed with.
     """
 
@@ -235,7 +235,7 @@ class _Level:
         k: The level's number, from 0.
         budget: Its evaluations.
         image: Where it starts, unless there is a state.
-        state: As in `gatys`, if the run is resumed at this level.
+        state: The argument of `gatys`, if the run is resumed at this level.
     """
 
     def __init__(self, pyramid, k, budget, image, state):

@@ -42,8 +42,8 @@ def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tup
     (less of more than four), which cost a quarter and less; the finest has the others.
 
     Args:
-        height: Of the finest.
-        width: Of the finest.
+        height: Height of the finest.
+        width: Width of the finest.
         scales: How many; 0: for pictures of 512 px and more as many as leave the coarsest a
             longer side of 128 px or more, else one.
         max_evaluations: In all.
@@ -85,8 +85,8 @@ def bytes_of(config: GatysConfig, height: int, width: int, tile: int = 0) -> tup
 
     Args:
         config: Layers and optimiser.
-        height: Of the scale.
-        width: Likewise.
+        height: Height of the scale.
+        width: Width of the scale.
         tile: Side of a tile; 0: none.
 
     Example:
@@ -107,8 +107,8 @@ def tile_for(
 
     Args:
         config: With `tile_size`, which wins.
-        height: Of the scale.
-        width: Likewise.
+        height: Height of the scale.
+        width: Width of the scale.
         limit: Bytes that there are.
         before: What a run that is gone on with had: the same if it fits, as other tiles give the
             same but for rounding.

@@ -33,13 +33,13 @@ class TiledObjective(Objective):
     windows overlap.
 
     Args:
-        encoder: As in `Objective`, like all that follow.
+        encoder: The argument of `Objective`, like all that follow.
         content: Image `(height, width, 3)`.
         styles: Images of any size and how much each counts, or one image.
         weights: What each part counts; not with the Gaussian kernel, which draws positions from
             the whole picture.
         content_masks: Regions of the content.
-        style_masks: As many, of the style.
+        style_masks: One for each of them, of the style.
         tile: Side of a tile's core in pixels, as in `tile_grid`.
 
     Raises:

@@ -39,7 +39,7 @@ class Wanted(NamedTuple):
     """The results that a run of Gatys' method is to make.
 
     Attributes:
-        styles: Of every photo's results by their labels: the paintings.
+        styles: The paintings of every photo's results, by their labels.
         total: How many results there are in all.
         todo: The files of those that are to be made, by photo and label.
     """

@@ -168,7 +168,7 @@ def read_pixels(
     """What `read_image` gives, before it becomes floats: a quarter of the memory.
 
     Args:
-        path: As in `read_image`, like all that follow.
+        path: The argument of `read_image`, like all that follow.
         background: What shows through transparent pixels.
         max_pixels: Largest accepted width * height.
 

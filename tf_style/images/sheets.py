@@ -59,7 +59,7 @@ def contact_sheet(images: Sequence[np.ndarray], labels: Sequence[str]) -> np.nda
 
     Args:
         images: At least one image.
-        labels: As many names.
+        labels: One name for each image.
 
     Returns:
         Image.

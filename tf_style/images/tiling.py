@@ -93,8 +93,8 @@ def tile_grid(height: int, width: int, tile: int, halo: int = 0, multiple: int =
     halo is cut away, are larger by it.
 
     Args:
-        height: Of the picture, 1 or more.
-        width: Likewise.
+        height: Height of the picture, 1 or more.
+        width: Width of the picture, 1 or more.
         tile: The most rows and columns of a core that touches no edge; rounded up to a multiple.
         halo: What is cut away at a window's edges, unless they are the picture's; rounded up
             likewise. `receptive_radius` tells what a network needs.

@@ -41,9 +41,9 @@ def size_of(config: StylizeConfig, height: int, width: int) -> tuple[int, int]:
     """The height and width that a photo is brought to.
 
     Args:
-        config: Of the run.
-        height: Of the photo.
-        width: Likewise.
+        config: All options of the run.
+        height: Height of the photo.
+        width: Width of the photo.
 
     Example:
         >>> size_of(StylizeConfig(crop=True, content_size=512), 600, 900)
@@ -152,7 +152,7 @@ def plans_of(
     """Decide from headers alone which photos are done in tiles, and which pictures do not fit.
 
     Args:
-        config: Of the run.
+        config: All options of the run.
         tiled: The model.
         contents: The photos that are to be done.
         styles: The paintings, which are never done in tiles.

@@ -100,7 +100,8 @@ class StyleTransfer:
         Args:
             content: Image `(height, width, 3)`, float in [0, 1] or uint8, or a file's path; both
                 sides 16 px or more.
-            style: Likewise, or a name as in `encode_style`; a list of them is blended.
+            style: An image or path as for `content`, or a name as in `encode_style`; a list of them
+                is blended.
             alpha: Strength in [0, 1].
             style_weights: One number, 0 or more, for each style of a list; None for equal ones.
 

@@ -46,7 +46,7 @@ class TileBuffer:
     Args:
         height: Rows.
         width: Columns.
-        channels: Of every position.
+        channels: Channels of every position.
         dtype: NumPy's, or bfloat16.
         spilled: Whether it lies in a file in `tempfile.gettempdir()`.
 

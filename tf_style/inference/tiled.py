@@ -57,8 +57,8 @@ class TiledTransfer:
         """The most that is kept of a picture at one time, in bytes.
 
         Args:
-            height: Of the picture.
-            width: Likewise.
+            height: Height of the picture.
+            width: Width of the picture.
             passes: Times that the network is applied; results but the last are kept as float32.
         """
         images = min(passes - 1, 2) * 12 * height * width

@@ -26,7 +26,8 @@ class Wanted(NamedTuple):
 
     Attributes:
         sources: Names of the styles, each with its picture's path, or with itself in a table.
-        mixtures: Of every photo's results by their labels: mixtures of styles, several for a sheet.
+        mixtures: The mixtures of styles of every photo's results, by their labels; several for a
+            sheet.
         total: How many results there are in all.
         todo: The files of those that are to be made, by photo and label.
     """

@@ -60,7 +60,7 @@ class AdaINStylizer(Stylizer, keras.Model):
 
     Call arguments, as a dictionary:
         content: `(batch, height, width, 3)`, RGB in [0, 1], both sides 16 px or more.
-        style: `(batch, any height, any width, 3)`, likewise.
+        style: `(batch, any height, any width, 3)`, RGB in [0, 1].
         alpha: `(batch,)`, in [0, 1].
 
     Example:
@@ -230,7 +230,7 @@ def restyled(
         features: The content's, `{layer: (batch, height, width, channels)}`.
         statistics: The style's, from `statistics_of`.
         alpha: Strength in [0, 1], `(batch,)`.
-        moments: Of the whole picture, where the features are of a tile; None: their own.
+        moments: Moments of the whole picture, where the features are of a tile; None: their own.
 
     Example:
         >>> content, style = ({"relu1_1": keras.random.normal((1, 8, 8, 64))} for _ in range(2))

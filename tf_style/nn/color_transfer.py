@@ -91,10 +91,11 @@ class ColorTransfer(keras.layers.Layer):
 
     Call arguments:
         content: Photos `(batch, height, width, 3)`.
-        statistics: Of the painting's `color_channels`, `(batch, 2, 6)`, from `ChannelStatistics`.
+        statistics: Statistics of the painting's `color_channels`, `(batch, 2, 6)`, from
+            `ChannelStatistics`.
         alpha: Strength in [0, 1], `(batch,)`; 0 returns the photo.
-        moments: Of the whole photo, where `content` is a tile of it, as `statistics`; None: the
-            content's own.
+        moments: Moments of the whole photo, where `content` is a tile of it, as `statistics`; None:
+            the content's own.
 
     Output shape: the content's.
 

@@ -21,7 +21,7 @@ class StyleTable(keras.layers.Layer):
 
     Args:
         styles: Their names.
-        channels: Of every normalisation of the transfer network.
+        channels: Channels of every normalisation of the transfer network.
 
     Input shape: `(batch, styles)`.
     Output shape: `(batch, 2 * sum(channels))`, float32.
@@ -96,7 +96,7 @@ class ConditionalStylizer(Stylizer, keras.Model):
 
     Args:
         styles: Their names, in the order of the weights.
-        contract: As in `TransferNetwork`, like all that follow.
+        contract: The argument of `TransferNetwork`, like all that follow.
         blocks: Residual blocks.
         expand: Channels of the two convolutions after upsampling.
         compute_dtype: `float32` or `bfloat16`, of the convolutions.

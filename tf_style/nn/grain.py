@@ -46,7 +46,7 @@ def random_grain(image: tf.Tensor, stddev: float, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         image: `(batch, height, width, 3)`.
-        stddev: Of the grain, in the image's unit.
+        stddev: Standard deviation of the grain, in the image's unit.
         seed: Two integers.
 
     Example:
@@ -69,12 +69,13 @@ class Grain(keras.layers.Layer):
     sky would lose half of it.
 
     Args:
-        stddev: Of the noise, in the unit of the picture, 0 or more; 0 changes nothing.
+        stddev: Standard deviation of the noise, in the unit of the picture, 0 or more; 0 changes
+            nothing.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
         top: The picture's rows above the first one, if it is a part of a larger one.
-        left: Columns, likewise.
+        left: The columns left of the first one.
 
     Output shape: the same.
 

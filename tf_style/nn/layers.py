@@ -135,7 +135,7 @@ class SquareResizing(keras.layers.Layer):
     an operation that only TensorFlow has; two matrix products run wherever a model is exported to.
 
     Args:
-        side: Of the square, in pixels.
+        side: Side of the square, in pixels.
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, side, side, channels)`, float32.
@@ -203,8 +203,8 @@ class AdaIN(keras.layers.Layer):
         content: Features `(batch, height, width, channels)`.
         statistics: The style's, `(batch, 2, channels)`, from `ChannelStatistics`.
         alpha: Strength in [0, 1], `(batch,)`; 0 returns the content's features.
-        moments: Of the whole picture, where `content` is a tile of it, as `statistics`; None: the
-            content's own.
+        moments: Moments of the whole picture, where `content` is a tile of it, as `statistics`;
+            None: the content's own.
 
     Output shape: the content's.
 
@@ -248,7 +248,7 @@ class ConditionalInstanceNorm(keras.layers.Layer):
     statistics would make a picture depend on its neighbours.
 
     Args:
-        channels: Of the features.
+        channels: Channels of the features.
 
     Call arguments:
         features: `(batch, height, width, channels)`.

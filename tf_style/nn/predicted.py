@@ -191,8 +191,8 @@ class PredictedStylizer(Stylizer, keras.Model):
     of the photo itself.
 
     Args:
-        backbone: Of `StylePredictor`: `mobilenet_v2` or `vgg16`.
-        contract: As in `TransferNetwork`, like all that follow.
+        backbone: The predictor's backbone: `mobilenet_v2` or `vgg16`.
+        contract: The argument of `TransferNetwork`, like all that follow.
         blocks: Residual blocks.
         expand: Channels of the two convolutions after upsampling.
         plain_contraction: Whether the first three convolutions are free of the style.
@@ -320,7 +320,7 @@ def load_trunk(predictor: StylePredictor, weights: str = "") -> None:
     """Give a predictor's MobileNetV2 its weights, normalisations folded.
 
     Args:
-        predictor: Of the backbone `mobilenet_v2`.
+        predictor: A predictor with the backbone `mobilenet_v2`.
         weights: `imagenet` (from Keras' cache or site), or the path of an .h5; empty: `imagenet`.
 
     Raises:

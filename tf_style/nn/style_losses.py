@@ -98,7 +98,7 @@ def fourier_features(
         bandwidth: s, above 0.
         weights: `(batch, height, width)`, 0 or more: how much each position counts; None: all
             alike.
-        seed: Of W and of the positions.
+        seed: Seed of W and of the positions.
 
     Returns:
         `(batch, 2 D)` with D = 128, float32.
@@ -193,7 +193,7 @@ def style_loss(name: str, features: keras.KerasTensor, seed: int = 0) -> StyleLo
         name: `gram`, `polynomial`, `linear`, `moments` or `gaussian`.
         features: `(batch, height, width, channels)` of the style: the Gaussian kernel takes its
             bandwidth from them.
-        seed: Of the Gaussian kernel's frequencies.
+        seed: Seed of the Gaussian kernel's frequencies.
 
     Example:
         >>> features = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype("float32")
@@ -220,7 +220,7 @@ class LossWeights:
     Args:
         content: {layer: weight}.
         style: {(layer, style loss): weight}.
-        tv: Of the total variation.
+        tv: Weight of the total variation.
 
     Example:
         >>> LossWeights({"relu4_2": 1.0}, {("relu1_1", "gram"): 1000.0}).layers
@@ -266,7 +266,7 @@ def loss_weights(config: Options, layer_factors: dict[str, float]) -> LossWeight
 
     Args:
         config: Its weights, and `weights_for`: whether they are meant for raw VGG.
-        layer_factors: Of every layer, from `build_encoder`.
+        layer_factors: Factors of every layer, from `build_encoder`.
 
     Example:
         >>> from tf_style.gatys.config import GatysConfig

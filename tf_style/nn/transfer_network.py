@@ -21,7 +21,7 @@ class NeutralStyle(keras.initializers.Initializer):
     """Scales of one and shifts of zero for every normalisation of a transfer network.
 
     Args:
-        channels: Of each normalisation, in order.
+        channels: Channels of each normalisation, in order.
 
     Example:
         >>> print(NeutralStyle((2, 1))((6,)).numpy())
@@ -48,7 +48,7 @@ class ConvSpec:
     At the end of a residual block there is no activation, and the block's input is added.
 
     Attributes:
-        name: Of the convolution.
+        name: Name of the convolution.
         filters: Its channels.
         kernel: Its side.
         stride: Its stride.
@@ -84,7 +84,7 @@ def conv_specs(
     """The table of a transfer network, from first to last.
 
     Args:
-        contract: As in `TransferNetwork`, like all that follow.
+        contract: The argument of `TransferNetwork`, like all that follow.
         blocks: Residual blocks.
         expand: Channels of the two convolutions after upsampling.
         plain_contraction: Whether the first three have no normalisation.

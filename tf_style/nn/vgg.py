@@ -237,7 +237,7 @@ def build_encoder(
     Args:
         encoder: `vgg19` or `vgg16`.
         layers: Names of the layers to return.
-        weights: As in `read_weights`; empty: `packaged` for vgg16, `imagenet` for vgg19.
+        weights: The argument of `read_weights`; empty: `packaged` for vgg16, `imagenet` for vgg19.
         layer_factors: One number for every layer, to scale it by; None for those of mean
             activation one.
         expected_sha256: Digest the file must have; empty for any.
@@ -295,8 +295,8 @@ def calibrate(
     Args:
         encoder: `vgg19` or `vgg16`.
         arrays: The raw weights of every layer.
-        padding: As in `VGGEncoder`.
-        pooling: Likewise.
+        padding: The argument of `VGGEncoder`.
+        pooling: The argument of `VGGEncoder`.
 
     Raises:
         UserError: A layer is silent on the photos, so these are no trained weights.

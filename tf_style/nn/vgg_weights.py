@@ -90,7 +90,7 @@ def find_weights(source: str | Path, network: str) -> Path:
     """The weight file that a name or a path stands for, downloaded by Keras if need be.
 
     Args:
-        source: As in `read_weights`.
+        source: The argument of `read_weights`.
         network: `vgg16`, `vgg19` or `mobilenet_v2`.
 
     Raises:

@@ -209,8 +209,8 @@ def style_names(path: str, written: Iterable[str] = ()) -> list[str]:
     """Names of the styles that a file, folder or glob of paintings makes: their files' stems.
 
     Args:
-        path: Of the paintings.
-        written: As for `list_images`.
+        path: Path of the paintings.
+        written: The argument of `list_images`.
 
     Raises:
         UserError: Two files of one name.

@@ -46,7 +46,7 @@ class Pictures:
         paths: In a fixed order.
         plain: For each, whether tf.io decodes it, and as Pillow would: an upright RGB or grey JPEG
             or 8-bit PNG.
-        sizes: Of each file, in bytes.
+        sizes: Size of each file, in bytes.
         bad: Path and reason of each file left out.
         digest: SHA-256 over names and sizes of the files used.
     """
@@ -98,7 +98,7 @@ def scan(
     Args:
         path: A folder, walked recursively, a file or a glob.
         max_images: Keep this many, drawn by the seed; 0 keeps all.
-        seed: Of that draw.
+        seed: Seed of that draw.
         cache: File that remembers; None for one under `~/.cache/tf_style` (or XDG_CACHE_HOME).
         written: Folders and files that are written, which hold no pictures to train on.
         on_file: Called with the number of files done and their total.
@@ -220,7 +220,7 @@ def pairs(
         batch_size: Pairs per step over all replicas; a multiple of their number.
         resize_size: Pixels that a picture's shorter side would have before cropping.
         crop_size: Pixels of the square crop.
-        seed: Of order and crops.
+        seed: Seed of order and crops.
         identity: Whether the first pair of each step has its content as style.
         by_index: Whether the index of the painting is given, instead of the painting.
         style_crop_size: Pixels of the painting's square; 0: as the photo's.

@@ -60,9 +60,9 @@ class Progress:
         losses: Means since the last record, weighted as in the total.
         seconds_per_step: Since the last record.
         images_per_second: Pairs, over all devices.
-        input_share: Of the time, in which this worker waited for its next batch; NaN with
+        input_share: Share of the time in which this worker waited for its next batch; NaN with
             `deterministic`.
-        learning_rate: Of the next step.
+        learning_rate: Learning rate of the next step.
         note: One sentence on what happened, or empty.
     """
 

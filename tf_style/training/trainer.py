@@ -32,8 +32,8 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         rate: At the start, above 0.
         schedule: `inverse` or `cosine`.
-        decay: Of `inverse`, per step.
-        steps: Of `cosine`, at whose end the rate is 0.
+        decay: Decay of `inverse`, per step.
+        steps: Steps of `cosine`, at whose end the rate is 0.
         warmup: Steps of linear rise.
 
     Example:
@@ -65,7 +65,8 @@ class Trainer:
 
     Args:
         config: All of the training's options.
-        layer_factors: Of the encoder's layers, from the run's own config; None at its beginning.
+        layer_factors: Factors of the encoder's layers, from the run's own config; None at its
+            beginning.
 
     Attributes:
         stylizer: The model that is trained, saved and served.

@@ -21,7 +21,7 @@ def strategy_for(device: str = "") -> tf.distribute.Strategy:
     process is one of them and waits for the others; they are all to be given the same command.
 
     Args:
-        device: As in `choose`, of this process.
+        device: The argument of `choose`, for this process.
 
     Raises:
         UserError: As in `choose`, or a TF_CONFIG that cannot be understood.
