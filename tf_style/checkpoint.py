@@ -3,7 +3,7 @@
     ckpt/
       config.json           what the model is and how it was made
       stylizer.npz          the stylizer's weights, all that `stylize.py` needs
-      train/<step>.npz      weights, optimiser and step; the newest whole file is where to go on
+      train/<step>.npz      weights, optimiser and step; the newest whole file is where it resumes
       logs/                 TensorBoard
       previews/             the same pairs every so many steps
       left_out.tsv          pictures that could not be used, and why
@@ -220,7 +220,7 @@ def write_left_out(directory: str | Path, bad: list[tuple[str, str]]) -> Path:
 
 
 def save_state(directory: str | Path, step: int, arrays: dict[str, np.ndarray]) -> None:
-    """Save what a run needs to go on from a step, then let go of all but the newest states."""
+    """Save what a run needs to resume at a step, then let go of all but the newest states."""
     folder = Path(directory) / "train"
     folder.mkdir(exist_ok=True)
     write_npz(folder / f"{step:08d}.npz", arrays)

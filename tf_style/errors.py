@@ -28,7 +28,7 @@ class NonFiniteError(ArithmeticError):
 
 
 class WorkerLostError(ConnectionError):
-    """One of several workers is gone, and the others cannot go on without it.
+    """One of several workers is gone, and the others cannot continue without it.
 
     Example:
         >>> raise WorkerLostError("A worker was lost: start the same command on each again.")

@@ -559,7 +559,7 @@ def test_ctrl_c_ends_after_the_current_picture(folders, tiny):
         lines = process.stderr.read().splitlines()
     assert process.returncode == 130
     assert lines.count("stopping after this picture; once more stops at once") == 1
-    assert lines[-2] == "stopped; the same command with --skip-existing goes on"
+    assert lines[-2] == "stopped; the same command with --skip-existing does the rest"
     written = names(folders / "out")
     assert lines[-1] == f"{len(written)} written to {folders}/out"
     assert 3 <= len(written) < 64

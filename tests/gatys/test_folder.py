@@ -97,7 +97,7 @@ def test_a_stopped_picture_goes_on_to_the_same_end(options, tmp_path, optimizer,
 @pytest.mark.slow
 def test_what_was_begun_is_not_begun_anew_unasked(options):
     paint(options, 3)
-    with pytest.raises(UserError, match="was begun and not finished: --resume goes on"):
+    with pytest.raises(UserError, match="was begun and not finished: --resume continues"):
         paint(options)
     changed = options | {"resume": True, "style_weight": 5.0}
     *_, record = paint_folder(GatysConfig(**changed))

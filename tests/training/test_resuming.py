@@ -58,7 +58,9 @@ def test_a_model_without_a_training_is_not_resumed():
 def test_another_number_of_devices_is_said():
     new = record(versions={"threads": 2, "replicas": 16})
     (sentence,) = check_surroundings(record(), new)
-    assert sentence.startswith("replicas was 1 and is now 16: the run goes on, but not bit for bit")
+    assert sentence.startswith(
+        "replicas was 1 and is now 16: the run continues, but not bit for bit"
+    )
 
 
 @pytest.mark.parametrize("options, data", [({"seed": 1}, "b"), ({}, "c")])

@@ -8,15 +8,16 @@
         --checkpoint more --add-style new.jpg
     python train.py --method predicted --content-path photos --style-path wikiart
 
-By --method conditional every painting is a style that is picked by its name, or blended with others
-(Dumoulin et al. 2017; with one painting it is Johnson et al. 2016); --add-style adds one to a
-trained model, in place or, with --start-from, in a new folder, with the options that it was trained
-by. By --method predicted a second network reads the style from any picture (Ghiasi et al. 2017).
+With --method conditional, every painting is a style that is picked by its name or blended with
+others (Dumoulin et al. 2017; with one painting it is Johnson et al. 2016). --add-style adds one to
+a trained model, in place or, with --start-from, in a new folder, with the options that the model
+was trained with. With --method predicted, a second network reads the style from any picture (Ghiasi
+et al. 2017).
 
 Photos that cannot be read are left out and named in left_out.tsv; more than 5 % of a folder stop
 the training.
 
-Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them by
+Everything goes to --checkpoint: the model, the state to resume from, TensorBoard's logs (shown by
 `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C, SIGTERM and
 SIGHUP save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not finite,
 4 out of memory, 5 another worker was lost, 129, 130 or 143 stopped by a signal, saved.

@@ -3,10 +3,10 @@
     python -m tf_style.evaluate --content-path photos --style-path paintings
     python -m tf_style.evaluate --checkpoint ckpt,magenta --content-path photos --style-path art
 
-Of every pair: the content loss, as a share of what the photo's features vary; the style losses, of
-moments and of Gram matrices, relative to the untouched photo's; frames and checkerboards; and of a
-photo in its own style PSNR and SSIM. Into --out-path go every picture, evaluation.json,
-evaluation.md and a contact sheet. The same command again goes on after Ctrl-C.
+It measures, for every pair, the content loss as a share of the variance of the photo's features;
+the style losses, by moments and by Gram matrices, relative to the untouched photo's; frames and
+checkerboards; and PSNR and SSIM of a photo in its own style. --out-path receives every picture,
+evaluation.json, evaluation.md and a contact sheet. After Ctrl-C the same command resumes.
 
 Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not finite, 4 out of memory,
 129, 130 or 143 stopped by a signal.
@@ -42,7 +42,7 @@ def _main(config: EvaluateConfig) -> int:
             if bar.disable and bar.due():
                 app.say(bar, bar.line(record.name))
         if interrupt():
-            app.say(bar, "stopped; the same command goes on")
+            app.say(bar, "stopped; the same command resumes")
     return 128 + interrupt.signal if interrupt() else app.OK
 
 

@@ -5,11 +5,11 @@
     python stylize.py --export-path adain.onnx --export-format onnx
 
 Each export is the next version in the folder, serving/adain/1, serving/adain/2 and so on, written
-whole or not at all, and checked against the model before it gets its number. It takes and gives
+whole or not at all, and checked against the model before it gets its number. It accepts and returns
 pictures as JPEG or PNG bytes (stylize_bytes) and as floats (serving_default), of any size; a style
 can be encoded once and used for many photos (encode_style, stylize_encoded). serving/README.md says
 how to serve it and has a client. A file of another format takes the stylizer's own inputs: content,
-style and alpha, or style_weights.
+alpha, and style or style_weights.
 
 Exit codes: 0 done, 2 a mistake that you can mend, 3 the export differs from the model, 4 out of
 memory.

@@ -8,14 +8,15 @@ r"""Optimise the pixels of photos for the style of paintings: every photo with e
     python stylize.py --method gatys --content-path photo.jpg --style-path painting.jpg \
         --style-weight 0 --content-layers relu3_1
 
-With --content-weight 0 it makes the painting's texture in the photo's size, with --style-weight 0
-the photo as its content layers have kept it. VGG19's weights are downloaded once; --encoder vgg16
-needs no network. Results are named <content>_stylized_<style>.<format>; beside each is a folder
-.progress with the intermediate pictures, the options, and the state to go on from.
+With --content-weight 0 it makes a texture like the painting's, in the photo's size; with
+--style-weight 0 it reconstructs the photo from its content layers. VGG19's weights are downloaded
+once; --encoder vgg16 needs no network. Results are named <content>_stylized_<style>.<format>.
+Beside each is a folder .progress with the intermediate pictures, the options, and the state to
+resume from.
 
-Ctrl-C writes the best picture so far, and --resume goes on. Exit codes: 0 all done, 1 some pictures
-could not be used (each is named) and the rest is done, 2 a mistake that you can mend, 3 the numbers
-are not finite, 4 out of memory, 129, 130 or 143 stopped by a signal.
+Ctrl-C writes the best picture so far, and --resume continues. Exit codes: 0 all done, 1 some
+pictures could not be used (each is named) and the rest is done, 2 a mistake that you can mend, 3
+the numbers are not finite, 4 out of memory, 129, 130 or 143 stopped by a signal.
 """
 
 from tf_style.cli import app
@@ -64,7 +65,7 @@ def _main(config: GatysConfig) -> int:
             said = step
         if interrupt():
             app.say(bar, "stopped; the picture so far is written, and the same command with "
-                    "--resume goes on")  # fmt: skip
+                    "--resume continues")  # fmt: skip
             return 128 + interrupt.signal
         app.say(bar, f"{written} written to {config.out_path}")
     return app.code_of_all(faults, some_done=written > 0)

@@ -1,20 +1,23 @@
 """Give photos the style of paintings: every photo with every painting.
 
+    python stylize.py photo.jpg painting.jpg
+    python stylize.py photos/*.jpg --style painting.jpg --out-path out
     python stylize.py --content-path examples/content --style-path examples/styles --out-path out
     python stylize.py --checkpoint ckpt --content-path photo.jpg --style-path 'paintings/*.jpg'
     python stylize.py --content-path photo.jpg --style-path paintings --style-weights 3,1
     python stylize.py --method gatys --content-path photo.jpg --style-path painting.jpg
 
-By --method adain, the default, a trained network does it in one pass; by --method gatys the pixels
-of each picture are optimised, which takes minutes and follows the painting more closely. What
-follows is for adain; `stylize.py --method gatys --help` has the other's flags. With --export-path
-the model is written for TensorFlow Serving (`stylize.py --export-path serving/adain --help`).
+Without --style or --style-path, two words are a photo and a painting; with one of these, all words
+are photos. --method adain, the default, applies a trained network in one pass; --method gatys
+optimises the pixels of each picture, which takes minutes and follows the painting more closely. The
+flags below are for adain; `stylize.py --method gatys --help` has the others. --export-path writes
+the model for TensorFlow Serving (`stylize.py --export-path serving/adain --help`).
 
-Needs no network: a trained model comes with the package. Results are named
-<content>_stylized_<style>.<format>; none is overwritten unless you say so. Ctrl-C ends it after the
-current picture. Exit codes: 0 all done, 1 some pictures could not be used (each is named) and the
-rest is done, 2 a mistake that you can mend, nothing written, 3 the numbers are not finite, nothing
-written, 4 out of memory, 129, 130 or 143 stopped by a signal.
+No network is needed: a trained model comes with the package. Results are named
+<content>_stylized_<style>.<format>; none is overwritten unless you say so. Ctrl-C ends the program
+after the current picture. Exit codes: 0 all done, 1 some pictures could not be used (each is named)
+and the rest is done, 2 a mistake that you can mend, nothing written, 3 the numbers are not finite,
+nothing written, 4 out of memory, 129, 130 or 143 stopped by a signal.
 """
 
 import sys
@@ -62,7 +65,7 @@ def _main(config: StylizeConfig) -> int:
                 elif not record.fault and bar.disable:
                     app.say(bar, bar.line(f"{record.path} {record.seconds:.1f} s"))
         if interrupt():
-            app.say(bar, "stopped; the same command with --skip-existing goes on")
+            app.say(bar, "stopped; the same command with --skip-existing does the rest")
         failed = len(seconds) - written
         names = ", ".join(path.name for path in faults)
         failures = f", {failed} failed because of {names}" if failed else ""

@@ -12,14 +12,14 @@ The defaults are the AdaIN paper's. Without a GPU, and with the weights that com
 All GPUs are used; with TF_CONFIG set, give the same command on each machine (docs/training.md says
 how).
 
-By --method conditional one network learns a table of styles, one for each painting, which can be
-picked and blended by name; by --method predicted it learns to read any style from a picture.
+With --method conditional, one network learns a table of styles, one for each painting, which are
+picked and blended by name; with --method predicted, it learns to read any style from a picture.
 `train.py --method conditional --help` has their flags.
 
 Pictures that cannot be read are left out and named in left_out.tsv; more than 5 % of a folder stop
 the training.
 
-Everything goes to --checkpoint: the model, the state to go on from, TensorBoard's logs (see them by
+Everything goes to --checkpoint: the model, the state to resume from, TensorBoard's logs (shown by
 `tensorboard --logdir ckpt/logs`) and previews. The same command again resumes. Ctrl-C, SIGTERM and
 SIGHUP save first. Exit codes: 0 done, 2 a mistake that you can mend, 3 the numbers are not finite,
 4 out of memory, 5 another worker was lost, 129, 130 or 143 stopped by a signal, saved.

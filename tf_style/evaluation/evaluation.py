@@ -2,7 +2,7 @@
 
 As figure 4 of the AdaIN paper: content and style loss of the same pairs, by each method. What a
 change of colours alone does to the losses is shown by the photo with the painting's colours. Every
-picture and its numbers are written as soon as they are there, so that an evaluation goes on where
+picture and its numbers are written as soon as they are there, so that an evaluation resumes where
 it was stopped. Numbers are kept with the digests of what they were made of: model, judge, photo and
 painting.
 

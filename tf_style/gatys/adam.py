@@ -34,7 +34,7 @@ def adam(
         value_and_gradient: A tensor `(n,)` to the function's value, a scalar of 0 or more, and its
             gradient `(n,)`. It is traced.
         start: Where to begin; at a minimum it stays, as steps would be as long as elsewhere.
-        arrays: Those of an earlier state, to go on from it instead.
+        arrays: The arrays of an earlier state, to resume from it instead.
         learning_rate: Step per evaluation, in units of the variable.
 
     Example:

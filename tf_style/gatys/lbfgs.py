@@ -21,7 +21,7 @@ DELTAS = ("position_deltas", "gradient_deltas")
 
 
 class OptimizerState(NamedTuple):
-    """Where a minimisation stands: all that is needed to go on.
+    """Where a minimisation stands: all that is needed to resume.
 
     Args:
         position: `(n,)` float32, the best point so far.
@@ -30,7 +30,7 @@ class OptimizerState(NamedTuple):
         stopped: No step goes down any more: a minimum to float precision, or numbers that are not
             finite.
         finite: Every value and gradient was, up to now.
-        arrays: What an optimiser needs to go on, by name.
+        arrays: What an optimiser needs to resume, by name.
     """
 
     position: tf.Tensor
@@ -68,8 +68,8 @@ def lbfgs(
         value_and_gradient: A tensor `(n,)` to the function's value, a scalar of 0 or more, and its
             gradient `(n,)`. It is traced.
         start: Where to begin.
-        arrays: Those of an earlier state, to go on from it instead: the result is that of a run
-            without a break, bit for bit. `history` must be the same.
+        arrays: The arrays of an earlier state, to resume from it instead: the result is that of a
+            run without a break, bit for bit. `history` must be the same.
         history: Pairs of steps and gradient changes kept. The memory is 2 * history * n float32;
             a direction is computed here, a pair at a time, as TensorFlow Probability's takes five
             times as much for it.

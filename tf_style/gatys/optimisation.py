@@ -49,7 +49,7 @@ class Iterate:
         seconds: Since the start, or since it was resumed.
         last: Whether nothing comes after it.
         note: A sentence for the user, where there is something to say.
-        state: Arrays to go on from, by name.
+        state: Arrays to resume from, by name.
     """
 
     image: np.ndarray
@@ -110,8 +110,8 @@ def gatys(
         shares: How much each style counts; empty: all alike.
         content_masks: Regions `(height, width)` in [0, 1] of the content.
         style_masks: One for each of them, of the one style.
-        state: An iterate's, to go on from; all else must be the same, but for `max_evaluations`:
-            more of them go to the scale that it stands at, and to finer ones.
+        state: The state of an iterate, to resume from; all else must be the same, but for
+            `max_evaluations`: more of them go to the scale that it stands at, and to finer ones.
 
     Raises:
         UserError: A picture under 32 px, an empty region, or nothing to optimise.

@@ -110,7 +110,7 @@ def tile_for(
         height: Height of the scale.
         width: Width of the scale.
         limit: Bytes that there are.
-        before: What a run that is gone on with had: the same if it fits, as other tiles give the
+        before: What the run that is resumed had: the same if it fits, as other tiles give the
             same but for rounding.
 
     Example:

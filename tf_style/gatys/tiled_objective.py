@@ -1,4 +1,4 @@
-"""The objective of pixel optimisation by tiles: the same value and gradient in less memory."""
+"""The objective of pixel optimisation in tiles: the same value and gradient in less memory."""
 
 from dataclasses import astuple
 from typing import NamedTuple
@@ -72,7 +72,7 @@ class TiledObjective(Objective):
         if any(kernel == "gaussian" for _, kernel in weights.style):
             raise UserError(
                 "The style loss gaussian draws positions from the whole picture and cannot be "
-                "taken by tiles: use another --style-loss, or a smaller --content-size."
+                "computed in tiles: use another --style-loss, or a smaller --content-size."
             )
         self.tile = tile
         super().__init__(encoder, content, styles, weights, content_masks, style_masks)

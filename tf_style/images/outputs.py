@@ -81,7 +81,7 @@ def outputs_of(
     resumed = begun if resume else []
     if begun and not resume and not config.overwrite:
         raise UserError(
-            f"`{outputs[begun[0]]}` was begun and not finished: --resume goes on with it, "
+            f"`{outputs[begun[0]]}` was begun and not finished: --resume continues it, "
             "--overwrite begins anew."
         )
     exist = [key for key, path in outputs.items() if os.path.lexists(path) and key not in resumed]

@@ -93,7 +93,7 @@ def scan(
     """Decode every picture of a folder once, and leave out those that cannot be.
 
     Good files are remembered by path, size and time of change, so the second run starts at once
-    and an interrupted scan goes on where it was. Bad ones are tried again.
+    and an interrupted scan resumes where it was. Bad ones are tried again.
 
     Args:
         path: A folder, walked recursively, a file or a glob.
@@ -216,7 +216,7 @@ def pairs(
     Args:
         content: The photos.
         style: The paintings.
-        steps: From the step to go on with to the last.
+        steps: From the step to resume at to the last.
         batch_size: Pairs per step over all replicas; a multiple of their number.
         resize_size: Pixels that a picture's shorter side would have before cropping.
         crop_size: Pixels of the square crop.

@@ -178,7 +178,7 @@ class _Run:
     # --- The directory ---
 
     def _open(self):
-        """Make the directory, or go on from what it holds; only one worker writes."""
+        """Make the directory, or resume what it holds; only one worker writes."""
         c = self.config
         record = {
             "method": c.method,
@@ -383,7 +383,7 @@ class _Run:
         lost = lost or self._lost(thoroughly=True)
         if not lost:
             raise UserError(
-                f"A picture could not be read for a moment; {saved}, and the same command goes on."
+                f"A picture could not be read for a moment; {saved}, and the same command resumes."
             ) from error
         path, reason = next(iter(lost.items()))
         others = f" and {len(lost) - 1} others" if len(lost) > 1 else ""

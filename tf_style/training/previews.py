@@ -112,7 +112,7 @@ def dispensable() -> Iterator[None]:
     except tf.errors.OpError as error:
         reason = re.sub(r"{{.*?}} *(.*; )?| *\[Op:.*", "", error.message.splitlines()[0])
         warnings.warn(
-            f"TensorBoard's logs cannot be written: {reason}. The run goes on.", stacklevel=3
+            f"TensorBoard's logs cannot be written: {reason}. The run continues.", stacklevel=3
         )
 
 

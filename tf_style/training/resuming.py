@@ -31,7 +31,7 @@ def check_options(before: dict, config: Training) -> None:
 
 
 def check_surroundings(old: dict, new: dict) -> list[str]:
-    """Refuse to go on with other weights or pictures than those that the run began with.
+    """Refuse to resume with other weights or pictures than those that the run began with.
 
     Args:
         old: The directory's `config.json`.
@@ -56,12 +56,12 @@ def check_surroundings(old: dict, new: dict) -> list[str]:
     if changed and not allowed:
         raise UserError(
             f"The {' and '.join(changed)} pictures are not those that the run in {where} began "
-            "with; restore them, or go on with --allow-changed-data."
+            "with; restore them, or resume with --allow-changed-data."
         )
     sentences = [f"the {name} pictures have changed" for name in changed]
     versions = old.get("versions", {})
     sentences += [
-        f"{name} was {versions[name]} and is now {value}: the run goes on, but not bit for bit "
+        f"{name} was {versions[name]} and is now {value}: the run continues, but not bit for bit "
         "as it would have"
         for name, value in new["versions"].items()
         if versions.get(name, value) != value

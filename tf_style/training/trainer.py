@@ -237,7 +237,7 @@ class Trainer:
         return tf.function(self.stylizer)
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that a training needs to go on."""
+        """All that a training needs to resume."""
         return {name: v.numpy() for name, v in self.variables.items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:

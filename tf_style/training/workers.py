@@ -110,7 +110,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def all_gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
-    """A number of each worker's; nobody goes on before all have told theirs.
+    """A number of each worker's; nobody continues before all have told theirs.
 
     Example:
         >>> all_gather(tf.distribute.get_strategy(), 7)
