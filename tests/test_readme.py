@@ -4,7 +4,6 @@ import re
 import shlex
 import signal
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -57,9 +56,7 @@ def test_every_command_is_understood(program, config_class, doc):
         words = [f"{program}.py", *arguments]
         by_method = METHODS.get(app.value_of("method", words), config_class)
         by_method = ExportConfig if app.value_of("export-path", words) else by_method
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Which word is the photo, and which the painting.
-            flags.parse(by_method, words)
+        flags.parse(by_method, words)
 
 
 def test_what_stops_a_training_is_said():

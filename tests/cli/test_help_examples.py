@@ -1,5 +1,7 @@
 """The commands that every `--help` shows work as they stand, made small."""
 
+import glob
+import itertools
 import re
 import shlex
 import shutil
@@ -47,11 +49,14 @@ def small(program, words):
         numbers = PICTURES | (of_gatys if method == "gatys" else {})
     else:
         numbers = {"size": "64", "gatys-evaluations": "none", "precision": "float32"}
+    pictures = [*itertools.takewhile(lambda word: not word.startswith("-"), words)]
+    words = words[len(pictures) :]
+    pictures = [name for word in pictures for name in sorted(glob.glob(word))]  # As the shell.
     given = dict(zip(words[::2], words[1::2], strict=True))
     if "--warmup-sizes" in given:
         numbers = {"warmup-sizes": "32"}
     given |= {f"--{name}": number for name, number in numbers.items()}
-    return [word for pair in given.items() for word in pair]
+    return pictures + [word for pair in given.items() for word in pair]
 
 
 def is_quick(words):

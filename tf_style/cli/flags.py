@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 import shutil
+import sys
 import textwrap
 import typing
 import warnings
@@ -64,7 +65,7 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
         raise UserError(f"{fault}; see --help.") from None
     names = [field.name for field in dataclasses.fields(config_class)]
     given = {name: values[name].value for name in names if values[name].present} | several
-    given |= _positional(config_class, stray, given) if stray else {}
+    given |= _positional(config_class, argv, stray, given) if stray else {}
     for name in given:
         if values[name].present > 1:
             _warn_of_two(name, given[name])
@@ -218,7 +219,7 @@ def _warn_of_two(name, last):
     warnings.warn(f"--{flag} is given twice or more; the last counts: {_text(last)}", stacklevel=3)
 
 
-def _positional(config_class, words, given):
+def _positional(config_class, argv, words, given):
     """Words without a flag: a photo and a painting, or photos beside a flag for the style."""
     names = {field.name for field in dataclasses.fields(config_class)}
     if not {"content_path", "style_path", "out_path"} <= names or "content_path" in given:
@@ -234,7 +235,8 @@ def _positional(config_class, words, given):
             f"Received: {' '.join(map(repr, words))}"
         )
     photo, painting = words
-    warnings.warn(f"the photo is {photo}, the painting is {painting}", stacklevel=2)
+    program = os.path.basename(argv[0])
+    print(f"{program}: the photo is {photo}, the painting is {painting}", file=sys.stderr)
     return {"content_path": photo, "style_path": painting}
 
 
