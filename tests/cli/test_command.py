@@ -62,3 +62,9 @@ def test_it_is_a_module_too(tmp_path):
         text=True, timeout=60,
     )  # fmt: skip
     assert (found.returncode, found.stderr) == (0, "") and "paintings\n" in found.stdout
+
+
+def test_a_file_of_flags_that_is_not_there(capsys):
+    for name in ("stylize", "evaluate"):
+        code, _, err = run(capsys, name, "--flagfile=nowhere")
+        assert code == 2 and err.startswith(f"tf-style {name}: --flagfile: ")

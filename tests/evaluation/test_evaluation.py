@@ -3,6 +3,7 @@
 import json
 import shutil
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from tf_style.errors import UserError
 from tf_style.evaluate import main
 from tf_style.evaluation.config import EvaluateConfig
 from tf_style.evaluation.evaluation import evaluate
+from tf_style.evaluation.methods import methods_of
+from tf_style.evaluation.pairs import Pair
 from tf_style.evaluation.summary import summary
 from tf_style.export.config import ExportConfig
 from tf_style.export.exporting import export_model
@@ -49,6 +52,17 @@ def options(folders, tiny):
         "checkpoint": (str(tiny),), "size": 64, "out_path": str(folders / "evaluation"),
         "gatys_evaluations": (), "precision": "float32",
     }  # fmt: skip
+
+
+def test_gatys_method_gives_a_picture_after_each_number_of_evaluations():
+    config = EvaluateConfig(gatys_evaluations=(4, 1), precision="float32")
+    methods, rows = methods_of(config, {})
+    assert rows["gatys"] == ("gatys 1", "gatys 4")
+    photo, painting = picture(40, 40, 1), picture(40, 40, 2)
+    pair = Pair("a/s", Path("a"), Path("s"), "s")
+    first, last = methods["gatys"](pair, photo, painting)
+    assert first.shape == last.shape == photo.shape and np.abs(first - last).max() > 1e-3
+    assert methods["photo"](pair, photo, painting) == [photo]
 
 
 @pytest.mark.slow

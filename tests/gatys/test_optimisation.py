@@ -8,8 +8,8 @@ from conftest import ROOT
 
 from tf_style import memory
 from tf_style.config import from_dict
-from tf_style.errors import UserError
-from tf_style.gatys import pyramid
+from tf_style.errors import NonFiniteError, UserError
+from tf_style.gatys import optimisation, pyramid
 from tf_style.gatys.config import GatysConfig
 from tf_style.gatys.objective import Objective
 from tf_style.gatys.optimisation import encoder_for, gatys
@@ -391,3 +391,17 @@ def test_an_unknown_layer(name):
     settings = config(**{name: ("relu1_1", "relu9_1:2")})
     with pytest.raises(UserError, match="vgg16 has the layers relu1_1, .* Received: relu9_1$"):
         next(gatys(photo(), [painting()], settings))
+
+
+def test_a_loss_that_is_not_finite_is_tried_once_more_and_told():
+    settings = config(6, style_weight=1e38, tv_weight=1e38, **FIRST)
+    with pytest.raises(NonFiniteError, match=r"not finite after \d evaluations, nor with a small"):
+        run(photo(40, 40), [painting(40, 40)], settings)
+
+
+def test_what_stalls_in_bfloat16_is_done_in_float32(monkeypatch):
+    monkeypatch.setattr(optimisation, "STALLED", 1)  # Evaluations of a step that does not stall.
+    settings = config(5, precision="bfloat16", **FIRST)
+    iterates = run(photo(40, 40), [painting(40, 40)], settings)
+    notes = [iterate.note for iterate in iterates if iterate.note]
+    assert notes == ["bfloat16 finds no way down any more: on in float32"]
