@@ -23,6 +23,7 @@ from tf_style.images.resizing import center_crop, fit_shorter
 from tf_style.images.writing import encode_image
 from tf_style.inference.style_transfer import StyleTransfer, load
 from tf_style.mixtures import readable
+from tf_style.nn.vgg import CALIBRATION
 
 __all__ = ["Exported", "export_model"]
 
@@ -34,8 +35,6 @@ CHECKED_CONTENT, CHECKED_STYLE = (97, 131), 128
 
 # Where TensorFlow Serving looks for requests to warm up by.
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
-
-CALIBRATION = Path(__file__).parents[1] / "calibration"
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from tf_style.memory import BYTES_PER_PIXEL, allowed_memory, check_memory
 from tf_style.mixtures import weighted
 from tf_style.nn.vgg import layers_up_to
 
-__all__ = ["PaintingProgress", "paint_folder"]
+__all__ = ["GatysProgress", "paint_folder"]
 
 
 @dataclasses.dataclass(frozen=True)
-class PaintingProgress:
+class GatysProgress:
     """How far the work is: an iterate of one picture, a result, a fault or a note.
 
     Args:
@@ -47,7 +47,7 @@ class PaintingProgress:
     note: str = ""
 
 
-def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[PaintingProgress]:
+def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[GatysProgress]:
     """Optimise every photo for every painting's style, into a folder.
 
     Names, formats, sizes and memory are checked before any work. A picture that cannot be read is
@@ -69,12 +69,12 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
     used, total, todo = wanted_of(config)
     layers_up_to(config.encoder, [*weighted(config.content_layers), *weighted(config.style_layers)])
     if skipped := total - len(todo):
-        yield PaintingProgress(
+        yield GatysProgress(
             None, 0, total, note=f"{skipped} of {counted(total, 'result')} skipped: already there"
         )
     unfit, estimate = _check_sizes(config, dict.fromkeys(content for content, _ in todo))
     if estimate:
-        yield PaintingProgress(None, 0, total, note=estimate)
+        yield GatysProgress(None, 0, total, note=estimate)
 
     for number, ((content_path, label), out) in enumerate(todo.items(), skipped + 1):
         at = content_path
@@ -89,17 +89,17 @@ def paint_folder(config: GatysConfig, should_stop=lambda: False) -> Iterator[Pai
                 pictures.append(_read_style(config, at, content))
             at = out
             with locked(out):
-                for iterate in _paint(config, content, pictures, out, should_stop):
-                    yield PaintingProgress(out, number, total, iterate, note=iterate.note)
+                for iterate in _optimised(config, content, pictures, out, should_stop):
+                    yield GatysProgress(out, number, total, iterate, note=iterate.note)
             if not iterate.last:
                 return
         except (UserError, NonFiniteError) as error:
-            yield PaintingProgress(at, number, total, fault=error)
+            yield GatysProgress(at, number, total, fault=error)
         else:
-            yield PaintingProgress(out, number, total, iterate, finished=True)
+            yield GatysProgress(out, number, total, iterate, finished=True)
 
 
-def _paint(config, content, styles, out, should_stop):
+def _optimised(config, content, styles, out, should_stop):
     """One picture from its first iterate, or its stored state, to its result."""
     content_masks = [_mask(config, path, content) for path in config.content_mask]
     style_masks = [_mask(config, path, styles[0]) for path in config.style_mask]
