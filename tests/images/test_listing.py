@@ -194,3 +194,17 @@ def test_what_may_have_been_written_is_refused(busy):
 )
 def test_would_list(busy, path, file, expected):
     assert listing.would_list(busy / path, busy / "sub/.." / file) is expected
+
+
+def test_several_names_are_several_pictures_each_once(tmp_path):
+    for name in ("b.png", "a.png", "c.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    files = [str(tmp_path / name) for name in ("b.png", "a.png")]
+    assert [path.name for path in listing.list_images(files)] == ["b.png", "a.png"]
+    found = listing.list_images((files[0], str(tmp_path), str(tmp_path / "*.jpg")))
+    assert [path.name for path in found] == ["b.png", "a.png", "c.jpg"]
+    assert listing.would_list(files, tmp_path / "a.png") and not listing.would_list(
+        files, tmp_path / "c.jpg"
+    )
+    with pytest.raises(UserError, match="does not exist. .* Separate several names by spaces"):
+        listing.list_images(",".join(files))

@@ -76,7 +76,10 @@ def list_images(path: Paths, written: Iterable[str | os.PathLike] = ()) -> list[
     elif glob.has_magic(name):
         top, found = _split(path)[0], set(_glob(path))
     else:
-        raise UserError(f"`{name}` does not exist. Give a file, a folder or a glob in quotes.")
+        several = " Separate several names by spaces." if "," in name else ""
+        raise UserError(
+            f"`{name}` does not exist. Give a file, a folder or a glob in quotes.{several}"
+        )
     found -= _written(top, found, written)
     images = sorted(file for file in found if file.suffix[1:].lower() in SUFFIXES)
     others = sorted(file for file in found - {*images} if file.suffix[1:].lower() in OTHERS)
