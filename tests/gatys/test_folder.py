@@ -101,9 +101,9 @@ def test_what_was_begun_is_not_begun_anew_unasked(options):
         paint(options)
     changed = options | {"resume": True, "style_weight": 5.0}
     *_, record = paint_folder(GatysConfig(**changed))
-    assert "was begun with another style_weight: 1000.0, now 5.0" in str(record.fault)
+    assert "has style_weight=1000.0, not 5.0: give the same" in str(record.fault)
     assert paint(options, overwrite=True)[-1].finished
-    with pytest.raises(UserError, match="1 of 1 results exist already"):
+    with pytest.raises(UserError, match="Results exist already: 1 of 1"):
         paint(options)
     assert "1 of 1 result skipped: already there" in paint(options, resume=True)[0].note
 

@@ -59,7 +59,7 @@ def test_what_exists(tmp_path):
     fill(tmp_path / "content", ["a.png", "b.png"])
     fill(tmp_path / "style", ["s.png"])
     fill(tmp_path / "out", ["a_stylized_s.jpg"])
-    with pytest.raises(UserError, match="1 of 2 results exist already, such as .*a_stylized_s.jpg"):
+    with pytest.raises(UserError, match="Results exist already: 1 of 2, such as .*a_stylized"):
         results(tmp_path)
     assert len(results(tmp_path, overwrite=True)[1]) == 2
     total, todo = results(tmp_path, skip_existing=True)

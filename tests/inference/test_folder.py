@@ -275,7 +275,7 @@ def test_existing_results_stay_and_nothing_is_begun(folders, shallow):
     path.write_bytes(b"mine")
     with pytest.raises(
         UserError,
-        match=r"1 of 4 results exist already, such as `.*b_stylized_s.png`; give --overwrite, --sk",
+        match=r"Results exist already: 1 of 4, such as `.*b_stylized_s.png`; give --overwrite",
     ):
         run(folders, shallow)
     assert found(folders / "out") == ["b_stylized_s.png"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tf_style.config import Options
-from tf_style.errors import UserError, counted
+from tf_style.errors import UserError
 from tf_style.images.listing import RESULT, SUFFIXES, list_images, would_list
 from tf_style.images.writing import check_output, check_size, out_format
 from tf_style.option_groups import Results
@@ -89,7 +89,7 @@ def outputs_of(
     leave = config.skip_existing or resume
     if exist and not config.overwrite and not leave:
         raise UserError(
-            f"{len(exist)} of {counted(len(outputs), 'result')} exist already, such as "
+            f"Results exist already: {len(exist)} of {len(outputs)}, such as "
             f"`{outputs[exist[0]]}`; give --overwrite, --skip-existing or another --out-path."
         )
     todo = {key: path for key, path in outputs.items() if not leave or key not in exist}
