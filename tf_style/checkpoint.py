@@ -64,7 +64,7 @@ STATES_KEPT = 2
 
 
 def directory_of(name: str | Path) -> Path:
-    """The folder of a checkpoint, or of a model that ships with the package.
+    """Return the folder of a checkpoint, or of a model that ships with the package.
 
     A folder of other things, such as one of paintings, hides no model that ships by its name.
 
@@ -90,7 +90,7 @@ def directory_of(name: str | Path) -> Path:
 
 
 def extended(directory: str | Path, start_from: str = "") -> Path:
-    """The folder of the model that a style is added to.
+    """Return the folder of the model that a style is added to.
 
     Args:
         directory: Where the extended model is written: most often over the one that it extends.
@@ -175,7 +175,7 @@ def write_config(directory: str | Path, config: dict) -> None:
 
 
 def read_config(directory: str | Path) -> dict:
-    """What `config.json` says; of `model` also what older versions had no words for.
+    """Return what `config.json` says; of `model` also what older versions had no words for.
 
     Raises:
         UserError: The directory is none, or holds no readable config.
@@ -202,7 +202,7 @@ def write_stylizer(directory: str | Path, stylizer: dict[str, np.ndarray]) -> No
 
 
 def read_stylizer(directory: str | Path, shapes: dict[str, tuple]) -> dict[str, np.ndarray]:
-    """The stylizer's weights, held against the shapes of the network they are for."""
+    """Return the stylizer's weights, held against the shapes of the network they are for."""
     path = Path(directory) / "stylizer.npz"
     if not path.is_file():
         raise UserError(f"{directory} is no checkpoint: it has no stylizer.npz.")
@@ -229,7 +229,7 @@ def save_state(directory: str | Path, step: int, arrays: dict[str, np.ndarray]) 
 
 
 def newest_state(directory: str | Path, shapes: dict) -> tuple[int, dict[str, np.ndarray]] | None:
-    """The newest whole state, as its step and arrays; None if there is none.
+    """Return the newest whole state, as its step and arrays; None if there is none.
 
     A damaged newest state gives way to the one before it.
 
@@ -255,7 +255,7 @@ def remove_temporaries(directory: str | Path) -> None:
 
 
 def newest_step(directory: str | Path) -> int:
-    """The step of the newest state, whole or not; 0 if there is none."""
+    """Return the step of the newest state, whole or not; 0 if there is none."""
     return max((step for step, _ in _states(directory)), default=0)
 
 

@@ -114,7 +114,8 @@ def _inherited(cls, name):
 
 
 def from_dict(config_class: type, values: dict) -> typing.Any:
-    """A config from what `dataclasses.asdict` and JSON made of it, or from some of its values.
+    """Return a config from what `dataclasses.asdict` and JSON made of it, or from some of its
+    values.
 
     What a preset sets is the default of the values that are not given.
 

@@ -24,7 +24,7 @@ def weighted(items: tuple[str, ...], what: str = "items") -> dict[str, float]:
 
 
 def mixture(items: tuple[str, ...], known: tuple[str, ...]) -> dict[str, float]:
-    """The styles of a mixture with weights that sum to 1, as `weighted`.
+    """Return the styles of a mixture with weights that sum to 1, as `weighted`.
 
     Names come from files, and may hold the commas and colons that separate them from one another
     and from their weights: a known name is taken as a whole.
@@ -52,7 +52,8 @@ def names_among(items: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ..
 
 
 def readable(name: str) -> str:
-    r"""A file's name as a person types it: accents composed, and what is not UTF-8 as Latin-1.
+    r"""Return a file's name as a person types it: accents composed, and what is not UTF-8 as
+    Latin-1.
 
     Example:
         >>> readable("Cafe\u0301"), readable("caf\udce9")

@@ -128,7 +128,8 @@ def _command(found):
 
 
 def value_of(flag: str, argv: list[str]) -> str:
-    """The last value of a flag that decides what the other flags are; empty if it is not given.
+    """Return the last value of a flag that decides what the other flags are; empty if it is not
+    given.
 
     Example:
         >>> value_of("method", ["stylize.py", "--method=adain", "--method", "gatys"])
@@ -143,19 +144,19 @@ def value_of(flag: str, argv: list[str]) -> str:
 
 
 def code_of(fault: UserError | NonFiniteError) -> int:
-    """The exit code of a program that a fault has ended."""
+    """Return the exit code of a program that a fault has ended."""
     return USER_ERROR if isinstance(fault, UserError) else NON_FINITE
 
 
 def code_of_all(faults: dict, some_done: bool) -> int:
-    """The exit code of a program that has done a folder but for its faults, `{path: fault}`."""
+    """Return the exit code of a program that did a folder but for its faults, `{path: fault}`."""
     if faults and not some_done:
         return min(map(code_of, faults.values()))
     return SOME_FAILED if faults else OK
 
 
 def of_file(path: os.PathLike, fault: UserError | NonFiniteError) -> str:
-    """A fault's sentence, with the name of the file it is about."""
+    """Return a fault's sentence, with the name of the file it is about."""
     return str(fault) if path.name in str(fault) else f"{path}: {fault}"
 
 
@@ -287,7 +288,7 @@ class Interrupt:
 
 
 def machine(precision: str) -> str:
-    """What will compute, and in which numbers: `CPU with 2 threads, bfloat16`."""
+    """Return what will compute, and in which numbers: `CPU with 2 threads, bfloat16`."""
     import tensorflow as tf
 
     from tf_style.machine import compute_dtype, cpu_threads
@@ -299,7 +300,9 @@ def machine(precision: str) -> str:
 
 
 def progress_bar():
-    """A bar on a terminal, and lines that remain; imported late, as `--help` has to be quick."""
+    """Return a bar on a terminal, and lines that remain; imported late, as `--help` has to be
+    quick.
+    """
     from tf_style.cli.bar import Bar
 
     return Bar()

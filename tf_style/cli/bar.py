@@ -66,7 +66,7 @@ class Bar(Progress):
         self.last = None
 
     def get_renderables(self):
-        """The bars, and below them what is to be read whole."""
+        """Yield the bars, and below them what is to be read whole."""
         yield self.make_tasks_table(self.tasks)
         yield from (Text(task.fields["text"]) for task in self.tasks if task.fields["text"])
 
@@ -103,7 +103,7 @@ class Bar(Progress):
         self.last = None
 
     def due(self) -> bool:
-        """Whether a line that remains is due; the first and the last always are."""
+        """Return whether a line that remains is due; the first and the last always are."""
         task, now = self.tasks[-1], time.monotonic()
         if self.disable:
             due = self.last is None or now - self.last > SECONDS_PER_LINE

@@ -27,7 +27,7 @@ STYLES = ("style", "style_path", "style_grid", "all_styles")
 
 
 def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> typing.Any:
-    """A config from a command line.
+    """Return the config that a command line gives.
 
     Words after a flag for pictures that are read belong to it up to the next flag, so that the
     shell may expand a pattern. Words without a flag are pictures where a command takes them: a
@@ -74,7 +74,7 @@ def parse(config_class: type, argv: list[str], defaults: dict | None = None) -> 
 
 
 def help_text(config_class: type, doc: str | None, preset: str = "") -> str:
-    """What `--help` prints: the program's docstring, then every flag by its group.
+    """Return what `--help` prints: the program's docstring, then every flag by its group.
 
     Args:
         config_class: The dataclass whose fields are the flags.
@@ -182,7 +182,7 @@ def _near(name: str, known: list[str]) -> str:
 
 
 def expanded(argv: list[str]) -> list[str]:
-    """A command line with the contents of every --flagfile in its place."""
+    """Return a command line with the contents of every --flagfile in its place."""
     if not any(word.lstrip("-").startswith("flagfile") for word in argv[1:]):
         return argv
     try:

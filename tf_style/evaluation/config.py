@@ -85,7 +85,7 @@ class EvaluateConfig(EncoderWeights):
             )
 
     def models(self) -> dict[str, str]:
-        """What is judged, by the name of its row: the last of its path.
+        """Return what is judged, by the name of its row: the last of its path.
 
         Example:
             >>> EvaluateConfig(checkpoint=("runs/a/", "photo")).models()

@@ -27,7 +27,7 @@ class Pair(NamedTuple):
 
 
 def every_pair(config: EvaluateConfig) -> list[Pair]:
-    """Every photo of an evaluation with every painting.
+    """Return every photo of an evaluation with every painting.
 
     Example:
         >>> from tf_style.nn.vgg import CALIBRATION

@@ -29,7 +29,7 @@ class Format(NamedTuple):
         write: Writes a stylizer to a path, that nobody reads yet.
         load: Loads such a file for some inputs, `(path, {input: array})`, and gives the function
             that runs it on them, in float32.
-        least_psnr: In dB: a file whose picture is further from the stylizer's is not written.
+        least_psnr: PSNR in dB: a file whose picture is further from the stylizer's is not written.
     """
 
     extra: str

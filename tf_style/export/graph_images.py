@@ -10,7 +10,7 @@ JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
 def decode_picture(data: tf.Tensor, what: str, max_bytes: int, max_pixels: int) -> tf.Tensor:
-    """A JPEG or PNG to an image, its size checked before any pixel is decoded.
+    """Decode a JPEG or PNG to an image; its size is checked before any pixel is decoded.
 
     Grey becomes RGB, 16 bits keep their precision, transparency is laid over white. The EXIF
     orientation is not applied: a client turns its photos before it sends them.
@@ -84,7 +84,7 @@ def _png_shape(data):
 
 
 def encode_picture(image: tf.Tensor, quality: int = 95) -> tf.Tensor:
-    """An image in [0, 1] to a JPEG with its colours at full size.
+    """Encode an image in [0, 1] as a JPEG with its colours at full size.
 
     Example:
         >>> encode_picture(tf.zeros((16, 16, 3))).numpy()[:3]
@@ -95,7 +95,7 @@ def encode_picture(image: tf.Tensor, quality: int = 95) -> tf.Tensor:
 
 
 def checked(tensor: tf.Tensor, condition: tf.Tensor, sentence: str, value: tf.Tensor) -> tf.Tensor:
-    """The tensor, once the condition holds: what is made of it waits for that.
+    """Return the tensor once a condition holds: what is computed from it waits for that.
 
     Args:
         tensor: What is given back.

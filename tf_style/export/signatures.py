@@ -17,7 +17,8 @@ __all__ = ["ServedStylizer", "alpha_signature"]
 
 
 def alpha_signature(name: str) -> str:
-    """The signature with an alpha beside one of a model with a table of styles, which has none.
+    """Return the signature with an alpha beside one of a model with a table of styles, which has
+    none.
 
     Example:
         >>> alpha_signature("serving_default"), alpha_signature("stylize_bytes")
@@ -117,7 +118,7 @@ class ServedStylizer:
         self.encode, self.transfer = encode, transfer
 
     def signatures(self) -> dict:
-        """Every signature by its name, a traced function with keyword arguments."""
+        """Return every signature by its name, a traced function with keyword arguments."""
         plain, simple = (
             ("style_weights", "style_names") if self.styles else ("style", "style_bytes")
         )

@@ -146,7 +146,8 @@ def _resumed(arrays, history):
 
 
 def at_minimum(start: tf.Tensor, value: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """Whether a start is as good as can be: a step to 0 would be none, were the function linear.
+    """Return whether a start is as good as can be: a step to 0 would be none, were the function
+    linear.
 
     Args:
         start: `(n,)`.

@@ -74,7 +74,7 @@ class Iterate:
 
 
 def encoder_for(config: GatysConfig, dtype: str = "float32") -> tuple[VGGEncoder, LossWeights]:
-    """The encoder up to the deepest layer that counts, and the weights that go with it."""
+    """Return the encoder up to the deepest layer that counts, and the weights that go with it."""
     encoder, layer_factors, _ = build_encoder(
         config.encoder,
         layers_that_count(config),
@@ -204,7 +204,7 @@ class _Pyramid:
         self._encoder = functools.cache(functools.partial(encoder_for, config))
 
     def objective(self, k, exact):
-        """The loss at a level, in float32 if it is to be exact."""
+        """Return the loss at a level, in float32 if it is to be exact."""
         height, width, _ = self.stages[k]
         encoder, weights = self._encoder("float32" if exact else self.dtype)
         ratio = height / self.content.shape[0], width / self.content.shape[1]
@@ -222,7 +222,7 @@ class _Pyramid:
         return Objective(*arguments, self.config.seed)
 
     def image(self, position, k):
-        """The image that a position of the optimiser stands for."""
+        """Return the image that a position of the optimiser stands for."""
         height, width, _ = self.stages[k]
         return np.reshape(self.variable.image(position), (height, width, 3))
 

@@ -36,9 +36,9 @@ PAIR_BYTES = 3 * 12
 
 
 def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tuple]:
-    """Height, width and evaluations of every scale, coarse to fine.
+    """Return the height, width and evaluations of every size, coarse to fine.
 
-    Each scale has twice the size of the one before. A coarse one has an eighth of the evaluations
+    Each size has twice the size of the one before. A coarse one has an eighth of the evaluations
     (less of more than four), which cost a quarter and less; the finest has the others.
 
     Args:
@@ -46,7 +46,7 @@ def plan(height: int, width: int, scales: int, max_evaluations: int) -> list[tup
         width: Width of the finest.
         scales: How many; 0: for pictures of 512 px and more as many as leave the coarsest a
             longer side of 128 px or more, else one.
-        max_evaluations: In all.
+        max_evaluations: Evaluations in all.
 
     Raises:
         UserError: A side of less than 32 px.

@@ -50,7 +50,7 @@ class Wanted(NamedTuple):
 
 
 def wanted_of(config: GatysConfig) -> Wanted:
-    """What a run of Gatys' method is to make.
+    """Return what a run of Gatys' method is to make.
 
     Args:
         config: All options of the run.
@@ -83,7 +83,7 @@ def wanted_of(config: GatysConfig) -> Wanted:
 
 
 def frames_of(folder: Path) -> list[Path]:
-    """The intermediate pictures of a result of Gatys' method, in their order."""
+    """Return the intermediate pictures of a result of Gatys' method, in their order."""
     frames = [file for file in folder.glob("*.jpg") if re.fullmatch(r"\d{5,}", file.stem)]
     return sorted(frames, key=lambda file: int(file.stem))
 

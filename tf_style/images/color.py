@@ -9,7 +9,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def preserve_luma(stylized: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The stylised picture's brightness with the content's colours.
+    """Return the stylised picture's brightness with the content's colours.
 
         y = content + luma(stylized) - luma(content), clipped to [0, 1]
 

@@ -34,7 +34,7 @@ OURS = (("config.json", "stylizer.npz"), ("options.json", "pairs", "pictures"))
 
 
 def list_images(path: Paths, written: Iterable[str | os.PathLike] = ()) -> list[Path]:
-    """The image files that a name stands for: a file, a folder or a glob; or several names.
+    """Return the image files that a name stands for: a file, a folder or a glob; or several names.
 
     A folder is searched with all below it for files with one of `SUFFIXES`, in any case. Hidden
     files and folders are skipped; symbolic links are followed, each folder once, but not by a
@@ -96,7 +96,7 @@ def list_images(path: Paths, written: Iterable[str | os.PathLike] = ()) -> list[
 
 
 def would_list(path: Paths, file: str | os.PathLike) -> bool:
-    """Whether `list_images(path)` would list a file, were it there, by what it names itself.
+    """Return whether `list_images(path)` would list a file, were it there, by what it names itself.
 
     Files in folders below are not meant: these can be left out.
 

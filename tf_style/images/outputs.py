@@ -14,7 +14,7 @@ __all__ = ["check_apart", "check_sheet", "outputs_of", "pictures_of", "short_nam
 
 
 def pictures_of(config: Options, option: str) -> list[Path]:
-    """The pictures that an option names; a fault names the flag.
+    """Return the pictures that an option names; a fault names the flag.
 
     Args:
         config: All options of the run.
@@ -59,7 +59,7 @@ def outputs_of(
     unfinished: Callable[[Path], bool] = lambda path: False,
     resume: bool = False,
 ) -> tuple[int, dict[tuple[Path, str], Path]]:
-    """How many results there are in all, and the files of those that are to be made.
+    """Return how many results there are in all, and the files of those that are to be made.
 
     Every photo with every style. All names are checked before any work.
 
@@ -164,7 +164,7 @@ def check_sheet(
 
 
 def short_names(paths: list[Path]) -> dict[Path, str]:
-    """A short name for each path, no two alike: its stem, with as many folders as it takes.
+    """Return a short name for each path, no two alike: its stem, with as many folders as it takes.
 
     Example:
         >>> list(short_names([Path("x/a.png"), Path("y/a.png")]).values())

@@ -46,7 +46,8 @@ def deviation(image: np.ndarray) -> np.ndarray:
 
 
 def border_ratio(energy: np.ndarray) -> float:
-    """What the outer 8 lines have of an energy per pixel, against the middle: a frame has more.
+    """Return what the outer 8 lines have of an energy per pixel, against the middle: a frame has
+    more.
 
     Args:
         energy: `(height, width)`, such as `detail` or `deviation`; both sides 20 px or more.

@@ -83,7 +83,7 @@ class ImageInfo:
 
 
 def probe(path: str | os.PathLike | BinaryIO, max_pixels: int = MAX_PIXELS) -> ImageInfo:
-    """Reads a picture's header, without decoding its pixels.
+    """Read a picture's header, without decoding its pixels.
 
     (A PNG with text or EXIF behind its pixels is decoded after all: nothing else finds them.)
 
@@ -104,7 +104,7 @@ def probe(path: str | os.PathLike | BinaryIO, max_pixels: int = MAX_PIXELS) -> I
 
 
 def verify(path: str | os.PathLike | BinaryIO, max_pixels: int = MAX_PIXELS) -> ImageInfo:
-    """Reads a picture's header, and all of its data, but keeps none: `read_image` will succeed.
+    """Read a picture's header and all of its data, but keep none: `read_image` will succeed.
 
     A JPEG is decoded at an eighth of its size, which takes all of its data but less than half of
     `read_image`'s time.
@@ -133,7 +133,7 @@ def verify(path: str | os.PathLike | BinaryIO, max_pixels: int = MAX_PIXELS) -> 
 def read_image(
     path: str | os.PathLike | BinaryIO, *, background: str = "white", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """Decodes a picture as a viewer would show it.
+    """Decode a picture as a viewer would show it.
 
     The EXIF orientation is applied, transparency is laid over `background`, an ICC profile (CMYK
     ones too) is converted to sRGB. Grey of more than 8 bits keeps its precision, without its
@@ -165,7 +165,7 @@ def read_image(
 def read_pixels(
     path: str | os.PathLike | BinaryIO, *, background: str = "white", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """What `read_image` gives, before it becomes floats: a quarter of the memory.
+    """Return what `read_image` gives, before it becomes floats: a quarter of the memory.
 
     Args:
         path: The argument of `read_image`, like all that follow.

@@ -22,7 +22,7 @@ __all__ = [
 
 
 def float_image(image: np.ndarray) -> np.ndarray:
-    """The same array as float32, if it is an image at all.
+    """Return the same array as float32, if it is an image at all.
 
     Args:
         image: Image `(height, width, 3)`, of any float type.
@@ -93,7 +93,7 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 def scaled_size(
     height: int, width: int, *, longer: int = 0, shorter: int = 0, enlarge: bool = False
 ) -> tuple[int, int]:
-    """The size that `fit_longer` or `fit_shorter` gives, from a header's numbers alone.
+    """Return the size that `fit_longer` or `fit_shorter` gives, from a header's numbers alone.
 
         scale = size / side, at most 1 unless `enlarge`
         (height, width) -> (round(scale * height), round(scale * width)), at least 1 each

@@ -13,7 +13,7 @@ __all__ = ["concat", "contact_sheet", "grid"]
 
 
 def grid(rows: Sequence[Sequence[np.ndarray | None]], pad: int = 4) -> np.ndarray:
-    """A contact sheet on white.
+    """Return a contact sheet on white.
 
     All cells have the largest height and the largest width among the images. Each image is scaled
     to fit its cell, keeping its aspect, and centred.

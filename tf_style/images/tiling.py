@@ -56,7 +56,7 @@ class Box:
         return Box(top, left, min(self.bottom + margin, height), min(self.right + margin, width))
 
     def within(self, other: "Box") -> "Box":
-        """The same place as another box counts it, from its own corner."""
+        """Return the same place as another box counts it, from its own corner."""
         rows, columns = other.top, other.left
         return Box(self.top - rows, self.left - columns, self.bottom - rows, self.right - columns)
 
@@ -137,7 +137,7 @@ def _spans(size, tile, halo, multiple):
 
 
 def rounded_up(number: int, multiple: int) -> int:
-    """The next multiple.
+    """Return the next multiple of a number.
 
     Example:
         >>> rounded_up(17, 8), rounded_up(16, 8)

@@ -46,7 +46,7 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def encode_image(image: np.ndarray, format: str = "png", *, quality: int = 95) -> bytes:
-    """Encodes a picture as the bytes of a file, without metadata.
+    """Encode a picture as the bytes of a file, without metadata.
 
     Args:
         image: Image `(height, width, 3)`, or the uint8 that `to_uint8` gives of one.
@@ -106,7 +106,7 @@ def check_size(height: int, width: int, format: str) -> None:
 
 
 def check_output(path: str | os.PathLike, overwrite: bool = False) -> None:
-    """Checks that `write_image` can write here, before hours of work depend on it.
+    """Check that `write_image` can write here, before hours of work depend on it.
 
     Args:
         path: The file to be written.
@@ -141,7 +141,7 @@ def check_place(path: str | os.PathLike, overwrite: bool = False) -> None:
 def write_image(
     path: str | os.PathLike, image: np.ndarray, *, quality: int = 95, overwrite: bool = False
 ) -> None:
-    """Writes a picture whole or not at all, in the format that the suffix names.
+    """Write a picture whole or not at all, in the format that the suffix names.
 
     The bytes go to a hidden file in the same folder, which then takes the name. Without
     `overwrite` an existing file stays even if it appears while this one is being written. Missing
@@ -190,7 +190,7 @@ def write_file(path: str | os.PathLike, data: bytes, *, overwrite: bool = False)
 
 
 def out_format(path: str | os.PathLike) -> str:
-    """The format that a file's suffix names, one of `OUT_FORMATS`.
+    """Return the format that a file's suffix names, one of `OUT_FORMATS`.
 
     Raises:
         UserError: It names none of them.

@@ -38,7 +38,7 @@ PIXELS, WRITING, FLOATS = 6, 13, 9
 
 
 def size_of(config: StylizeConfig, height: int, width: int) -> tuple[int, int]:
-    """The height and width that a photo is brought to.
+    """Return the height and width that a photo is brought to.
 
     Args:
         config: All options of the run.

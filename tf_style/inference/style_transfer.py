@@ -26,7 +26,7 @@ __all__ = [
 
 
 def load(checkpoint_or_name: str | Path = "adain", precision: str = "auto") -> "StyleTransfer":
-    """A trained model, ready to stylise.
+    """Return a trained model, ready to stylise.
 
     Args:
         checkpoint_or_name: A checkpoint folder, or the name of a model that ships with the
@@ -125,7 +125,7 @@ class StyleTransfer:
         return self.transfer(content, blend(statistics, weights), alpha)
 
     def encode_style(self, style: np.ndarray | str | Path) -> np.ndarray:
-        """A style's statistics, to be used for many photos.
+        """Return a style's statistics, to be used for many photos.
 
         Args:
             style: A picture or its path; of a table, `name` or `name:weight,name:weight`.
@@ -153,7 +153,7 @@ class StyleTransfer:
         return stylized
 
     def encode_content(self, contents: np.ndarray) -> "EncodedContent":
-        """What is the same for every style of some photos of one size, to be used for many styles.
+        """Encode photos of one size, to be stylised in many styles.
 
         Args:
             contents: Images `(batch, height, width, 3)`, float32 in [0, 1].
@@ -174,8 +174,8 @@ class StyleTransfer:
         """Stylise photos of one size, each in a style; neither arguments nor results are checked.
 
         Args:
-            encoded: From `encode_content`.
-            statistics: From `encode_style`, one for each photo.
+            encoded: The photos, from `encode_content`.
+            statistics: The styles, from `encode_style`, one for each photo.
             alpha: Strength in [0, 1].
 
         Returns:

@@ -75,13 +75,13 @@ class TileBuffer:
 
     @classmethod
     def of(cls, array: np.ndarray) -> "TileBuffer":
-        """The plane of an array `(height, width, channels)`, which is not copied."""
+        """Return the buffer of an array `(height, width, channels)`, which is not copied."""
         plane = cls(*array.shape[:2], 0, array.dtype)
         plane.array, plane.channels = array, array.shape[2]
         return plane
 
     def read(self, box: Box) -> np.ndarray:
-        """What is there, `(box.height, box.width, channels)`; of an array not copied.
+        """Return what is there, `(box.height, box.width, channels)`; of an array not copied.
 
         Raises:
             UserError: The scratch file cannot be read.
@@ -96,7 +96,7 @@ class TileBuffer:
         return lines
 
     def image(self, box: Box, seen: Callable[..., np.ndarray]) -> np.ndarray:
-        """A window of a picture as a network sees it, `(1, height, width, 3)`, float32.
+        """Return a window of a picture as a network sees it, `(1, height, width, 3)`, float32.
 
         What lies beyond its bottom and right is reflected, as `PadToMultiple` does.
 
@@ -111,7 +111,7 @@ class TileBuffer:
         return np.pad(image, beyond, mode="reflect")
 
     def piece(self, box: Box, values: np.ndarray) -> tuple[Box, np.ndarray]:
-        """What of a box, and of the values there, is not beyond the bottom or the right."""
+        """Return what of a box, and of the values there, is not beyond the bottom or the right."""
         box = self._clipped(box)
         return box, np.asarray(values)[0, : box.height, : box.width]
 
@@ -139,7 +139,8 @@ class TileBuffer:
 
 
 def shrunk(picture: TileBuffer, height: int, width: int) -> np.ndarray:
-    """A small copy, bilinear and antialiased, made from bands of rows, as by `SquareResizing`.
+    """Return a small copy, bilinear and antialiased, made from bands of rows, as by
+    `SquareResizing`.
 
     Args:
         picture: Pixels.

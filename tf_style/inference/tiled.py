@@ -54,7 +54,7 @@ class TiledTransfer:
         self.halo = self._pieces.halo
 
     def scratch_bytes(self, height: int, width: int, passes: int = 1) -> int:
-        """The most that is kept of a picture at one time, in bytes.
+        """Return the most that is kept of a picture at one time, in bytes.
 
         Args:
             height: Height of the picture.
@@ -79,7 +79,7 @@ class TiledTransfer:
 
         Args:
             content: `(height, width, 3)`, uint8, or float32 in [0, 1]; both sides 16 px or more.
-            statistics: From `StyleTransfer.encode_style`.
+            statistics: The style, from `StyleTransfer.encode_style`.
             alpha: Strength in [0, 1].
             tile: Side of a tile in pixels, without its halo.
             spilled: Whether what is kept between the passes lies in a scratch file.

@@ -69,7 +69,7 @@ class TiledAdaIN:
         self._encode, self._decode = encode, decode
 
     def scratch_bytes(self, height: int, width: int) -> int:
-        """The deepest features of a picture."""
+        """Return the bytes of a picture's deepest features."""
         height, width = rounded_up(height, self.stride), rounded_up(width, self.stride)
         per_position = self.channels * np.dtype(self.dtype).itemsize
         return height // self.stride * (width // self.stride) * per_position

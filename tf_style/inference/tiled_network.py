@@ -67,7 +67,7 @@ class TiledNetwork:
         self.halo = step if self.exact else receptive_radius(self.network.layers)
 
     def scratch_bytes(self, height: int, width: int) -> int:
-        """The most that is kept of a picture at one time."""
+        """Return the most that is kept of a picture at one time."""
         if not self.exact:
             return 0
         height, width = rounded_up(height, STRIDE), rounded_up(width, STRIDE)

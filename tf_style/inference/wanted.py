@@ -39,7 +39,7 @@ class Wanted(NamedTuple):
 
 
 def wanted_of(config: StylizeConfig) -> Wanted:
-    """What a run with a trained model is to make.
+    """Return what a run with a trained model is to make.
 
     Args:
         config: All options of the run.

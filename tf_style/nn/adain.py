@@ -193,7 +193,7 @@ class AdaINStylizer(Stylizer, keras.Model):
 def statistics_of(
     features: dict[str, keras.KerasTensor], colors: keras.KerasTensor | None = None
 ) -> keras.KerasTensor:
-    """The style of some layers' features in one array: their means and standard deviations.
+    """Return the style of some layers' features in one array: their means and standard deviations.
 
     Args:
         features: `{layer: (batch, height, width, channels)}`.
@@ -214,7 +214,7 @@ def statistics_of(
 
 
 def colors_of(statistics: keras.KerasTensor) -> keras.KerasTensor:
-    """What `statistics_of` tells of the colours, if they are in it, `(batch, 2, 6)`."""
+    """Return what `statistics_of` tells of the colours, if they are in it, `(batch, 2, 6)`."""
     return statistics[..., -len(CHANNELS) :]
 
 
@@ -249,6 +249,6 @@ def restyled(
 
 
 def blend(statistics: np.ndarray, weights: list[float]) -> np.ndarray:
-    """The weighted mean of several styles' statistics, the weights scaled to sum one."""
+    """Return the weighted mean of several styles' statistics, the weights scaled to sum one."""
     weights = np.asarray(weights, "float32")
     return np.tensordot(weights / weights.sum(), statistics, 1)

@@ -123,7 +123,7 @@ class Stylizer(FromArguments):
 def named_variables(
     parts: dict[str, Iterable[keras.layers.Layer]],
 ) -> dict[str, keras.Variable]:
-    """The variables of some layers: {prefix/layer/variable: variable}.
+    """Return the variables of some layers: {prefix/layer/variable: variable}.
 
     Args:
         parts: Prefix -> layers. Names of layers differ within a part.

@@ -27,7 +27,7 @@ RIDGE = 0.2
 
 
 def color_channels(image: keras.KerasTensor) -> keras.KerasTensor:
-    """What the palette is measured in: three axes of colour, and their sums two by two.
+    """Return what the palette is measured in: three axes of colour, and their sums two by two.
 
         a, b, c = luma, R - G, (R + G) / 2 - B
         channels = a, b, c, a + b, a + c, b + c

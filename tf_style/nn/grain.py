@@ -19,7 +19,7 @@ SCALES = (0, 1, 2, 4, 8)
 
 @functools.cache
 def grain_pattern() -> np.ndarray:
-    """The pattern, `(PERIOD, PERIOD, 1)`, float32, of mean zero and variance one.
+    """Return the pattern, `(PERIOD, PERIOD, 1)`, float32, of mean zero and variance one.
 
         pattern = mean over s of SCALES{ blurred_s(white noise_s) } * sqrt(len(SCALES))
 
@@ -42,7 +42,7 @@ def grain_pattern() -> np.ndarray:
 
 
 def random_grain(image: tf.Tensor, stddev: float, seed: tf.Tensor) -> tf.Tensor:
-    """A batch with the grain of training: from another place of the pattern for every seed.
+    """Return a batch with the grain of training: from another place of the pattern for every seed.
 
     Args:
         image: `(batch, height, width, 3)`.

@@ -287,7 +287,7 @@ class ConditionalInstanceNorm(keras.layers.Layer):
 
 
 def resizing_weights(size: int, new_size: int) -> keras.KerasTensor:
-    """How much each line counts in each line of a resized picture: bilinear and antialiased.
+    """Return how much each line counts in each line of a resized picture: bilinear and antialiased.
 
         h[i, m] = max(0, 1 - |m + 1/2 - (i + 1/2) * s| / max(s, 1)), rows scaled to sum one
 

@@ -64,7 +64,7 @@ def moments_loss(moments: tuple, target: tuple, reduction: str = "sum") -> keras
 
 
 def gram_loss(gram: keras.KerasTensor, target: keras.KerasTensor) -> keras.KerasTensor:
-    """A quarter of the mean squared difference of Gram matrices.
+    """Return a quarter of the mean squared difference of Gram matrices.
 
         L[b] = mean{ (gram[b] - target[b])**2 } / 4
 

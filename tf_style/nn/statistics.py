@@ -276,7 +276,7 @@ class Moments:
         self._variances.append(variance[0])
 
     def statistics(self) -> np.ndarray:
-        """The whole's means and standard deviations, `(1, 2, channels)`, float32."""
+        """Return the whole's means and standard deviations, `(1, 2, channels)`, float32."""
         means, variances = np.float64(self._means), np.float64(self._variances)
         shares = np.float64(self._counts) / sum(self._counts)
         mean, variance = merge_moments(means, variances, shares)

@@ -46,7 +46,8 @@ __all__ = [
 
 
 def gaussian_bandwidth(features: keras.KerasTensor) -> float:
-    """The Gaussian kernel's bandwidth: the root mean square distance of two positions, by sqrt(2).
+    """Return the Gaussian kernel's bandwidth: the root mean square distance of two positions, by
+    sqrt(2).
 
         2 s**2 = mean{ |x - y|**2 } = 2 sum{ var_c + EPSILON }
 
@@ -187,7 +188,7 @@ STYLE_LOSSES = {
 
 
 def style_loss(name: str, features: keras.KerasTensor, seed: int = 0) -> StyleLoss:
-    """A style loss by its name, for a style with these features.
+    """Return a style loss by its name, for a style with these features.
 
     Args:
         name: `gram`, `polynomial`, `linear`, `moments` or `gaussian`.
@@ -258,7 +259,7 @@ def layers_that_count(config: Options) -> tuple[str, ...]:
 
 
 def loss_weights(config: Options, layer_factors: dict[str, float]) -> LossWeights:
-    """What each layer and style loss counts with the encoder's normalised layers.
+    """Return what each layer and style loss counts with the encoder's normalised layers.
 
     A layer that is `factor` times the raw one has factor**degree times its loss, so
 

@@ -52,7 +52,7 @@ class ConvSpec:
         filters: Its channels.
         kernel: Its side.
         stride: Its stride.
-        upsampling: By how much the input is enlarged.
+        upsampling: Factor by which the input is enlarged.
         normalised: Whether a conditional instance normalisation follows; else there is a bias.
         adds: Whether it ends a residual block, the step before having begun it.
         last: Whether it is the last, whose activation is the sigmoid.
@@ -68,7 +68,7 @@ class ConvSpec:
     last: bool = False
 
     def finished(self, y: keras.KerasTensor, before: keras.KerasTensor) -> keras.KerasTensor:
-        """What follows the normalisation; `before` is the input of the step before."""
+        """Return what follows the normalisation; `before` is the input of the step before."""
         if self.adds:
             # Not `+`, which takes no two types of tensors.
             return ops.add(before, y)
@@ -81,7 +81,7 @@ def conv_specs(
     expand: tuple[int, int],
     plain_contraction: bool = False,
 ) -> tuple[ConvSpec, ...]:
-    """The table of a transfer network, from first to last.
+    """Return the table of a transfer network, from first to last.
 
     Args:
         contract: The argument of `TransferNetwork`, like all that follow.

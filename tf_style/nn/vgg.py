@@ -40,7 +40,7 @@ FACTORS = Path(__file__).parents[1] / "pretrained/factors.json"
 
 
 def layer_names(encoder: str) -> list[str]:
-    """The names of an encoder's layers, first to last: `relu1_1`, `relu1_2`, ...
+    """Return the names of an encoder's layers, first to last: `relu1_1`, `relu1_2`, ...
 
     Example:
         >>> layer_names("vgg16")[-3:]
@@ -79,7 +79,7 @@ def weight_shapes(encoder: str, up_to: str) -> dict[str, tuple[int, ...]]:
 
 
 def layers_up_to(encoder: str, layers: list[str]) -> list[str]:
-    """All layers from the first to the deepest of those asked for."""
+    """Return all layers from the first to the deepest of those asked for."""
     names = layer_names(encoder)
     unknown = [layer for layer in layers if layer not in names]
     if unknown or not layers:
@@ -227,7 +227,7 @@ def build_encoder(
     expected_sha256: str = "",
     **options,
 ) -> tuple[VGGEncoder, dict[str, float], str]:
-    """An encoder with its weights, its layers' factors and the weight file's SHA-256.
+    """Build an encoder; return it, its layers' factors and the weight file's SHA-256.
 
     The factors come from the argument, else from what is stored for these weights, padding and
     pooling (a weight file's own are of reflection and max pooling), else they are measured once by
@@ -324,7 +324,7 @@ def calibrate(
 def style_of(
     features: dict, layers: tuple[str, ...], statistics: Callable = channel_moments
 ) -> dict:
-    """The style half of a description: {layer: statistics}, whatever the picture's size.
+    """Return the style half of a description: {layer: statistics}, whatever the picture's size.
 
     Args:
         features: What the encoder returned.

@@ -37,7 +37,7 @@ def read_weights(
     expected_sha256: str = "",
     foreign: frozenset[str] = frozenset(),
 ) -> tuple[Arrays, str]:
-    """The encoder weights that `source` names, checked before use.
+    """Return the encoder weights that `source` names, checked before use.
 
     Args:
         source: `packaged` (VGG16 in this package), `imagenet` (the file Keras downloads; its
@@ -87,7 +87,7 @@ def check_weights(sources: dict[str, str]) -> None:
 
 
 def find_weights(source: str | Path, network: str) -> Path:
-    """The weight file that a name or a path stands for, downloaded by Keras if need be.
+    """Return the weight file that a name or a path stands for, downloaded by Keras if need be.
 
     Args:
         source: The argument of `read_weights`.

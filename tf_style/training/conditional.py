@@ -37,7 +37,7 @@ class _TransferTrainer(Trainer):
     """
 
     def build_losses(self, layer_factors, paintings):
-        """The encoder, the weights and the style losses; what a checkpoint's config says of it."""
+        """Make the encoder, weights and style losses; return what a config says of them."""
         c = self.config
         network = self.build_encoder(layers_that_count(c), layer_factors)
         self.weights = loss_weights(c, network["factors"])
@@ -55,7 +55,7 @@ class _TransferTrainer(Trainer):
         }
 
     def statistics(self, features):
-        """The style of every picture of a batch: {(layer, style loss): statistics}."""
+        """Return the style of every picture of a batch: {(layer, style loss): statistics}."""
         return {
             (layer, name): loss.statistics(features[layer])
             for (layer, name), loss in self.style_losses.items()

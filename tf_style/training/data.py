@@ -43,7 +43,7 @@ class Pictures:
     """The readable pictures of a folder.
 
     Attributes:
-        paths: In a fixed order.
+        paths: The files, in a fixed order.
         plain: For each, whether tf.io decodes it, and as Pillow would: an upright RGB or grey JPEG
             or 8-bit PNG.
         sizes: Size of each file, in bytes.
@@ -58,7 +58,8 @@ class Pictures:
     digest: str
 
     def without(self, lost: set[str] | dict[str, str]) -> "Pictures":
-        """The same pictures in the same order, but in the place of each lost one the next left.
+        """Return the same pictures in the same order, but in the place of each lost one the next
+        left.
 
         So every pair without a lost picture stays what it was.
 
@@ -216,7 +217,7 @@ def pairs(
     Args:
         content: The photos.
         style: The paintings.
-        steps: From the step to resume at to the last.
+        steps: The steps, from the one to resume at to the last.
         batch_size: Pairs per step over all replicas; a multiple of their number.
         resize_size: Pixels that a picture's shorter side would have before cropping.
         crop_size: Pixels of the square crop.

@@ -30,7 +30,7 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         either   * min(1, (t + 1) / warmup)              where there is a warm-up
 
     Args:
-        rate: At the start, above 0.
+        rate: The rate at the start, above 0.
         schedule: `inverse` or `cosine`.
         decay: Decay of `inverse`, per step.
         steps: Steps of `cosine`, at whose end the rate is 0.
@@ -114,7 +114,7 @@ class Trainer:
         return random_grain(content, self.model["grain"], tf.stack([self.config.seed, step]))
 
     def pair_options(self) -> dict:
-        """How `data.pairs` is to draw the styles."""
+        """Return how `data.pairs` is to draw the styles."""
         return {}
 
     def preview(self, contents: list, styles: list) -> tuple[list, np.ndarray]:
@@ -122,7 +122,7 @@ class Trainer:
         raise NotImplementedError
 
     def build_encoder(self, layers: tuple[str, ...], layer_factors: dict | None) -> dict:
-        """The loss network, and what a checkpoint's config says of it."""
+        """Build the loss network, and return what a checkpoint's config says of it."""
         c = self.config
         source = c.encoder_weights or default_weights(c.encoder)
         self.encoder, layer_factors, digest = build_encoder(
@@ -220,7 +220,7 @@ class Trainer:
         return losses, report[..., count:]
 
     def tensors(self, loss_names: list[str]) -> list[str]:
-        """What each of the step's `faults` counts, in their order."""
+        """Return what each of the step's `faults` counts, in their order."""
         return [
             *(f"the loss {name}" for name in loss_names),
             *(f"the gradient of {v.path}" for v in self.trained_variables),
@@ -237,7 +237,7 @@ class Trainer:
         return tf.function(self.stylizer)
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that a training needs to resume."""
+        """Return all that a training needs to resume."""
         return {name: v.numpy() for name, v in self.variables.items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
@@ -298,6 +298,6 @@ class Trainer:
                 variable.assign(weight)
 
     def stylizer_arrays(self) -> dict[str, np.ndarray]:
-        """What a checkpoint stores of the stylizer."""
+        """Return what a checkpoint stores of the stylizer."""
         with self.averaged():
             return {name: v.numpy() for name, v in self.stored.items()}

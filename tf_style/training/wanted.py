@@ -13,7 +13,7 @@ __all__ = ["folders_of"]
 
 
 def folders_of(config: Training) -> dict[str, str]:
-    """The pictures that a training reads: `content`, `style`, and those that are held out.
+    """Return the pictures that a training reads: `content`, `style`, and those that are held out.
 
     Args:
         config: All options of the training, by any method.

@@ -15,7 +15,7 @@ __all__ = ["all_gather", "is_chief", "strategy_for", "worker_count"]
 
 
 def strategy_for(device: str = "") -> tf.distribute.Strategy:
-    """How a training is spread over devices and workers.
+    """Return how a training is spread over devices and workers.
 
     A strategy whose scope is entered already is taken. Else, if TF_CONFIG names workers, this
     process is one of them and waits for the others; they are all to be given the same command.
@@ -82,7 +82,7 @@ def _has_workers(tf_config: str) -> bool:
 
 
 def worker_count(strategy: tf.distribute.Strategy) -> int:
-    """How many processes train together.
+    """Return how many processes train together.
 
     Example:
         >>> worker_count(tf.distribute.get_strategy())
@@ -95,7 +95,7 @@ def worker_count(strategy: tf.distribute.Strategy) -> int:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one of all workers that writes.
+    """Return whether this process is the one of all workers that writes.
 
     Example:
         >>> is_chief(tf.distribute.get_strategy())
@@ -110,7 +110,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def all_gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
-    """A number of each worker's; nobody continues before all have told theirs.
+    """Return one number from every worker; nobody continues before all have told theirs.
 
     Example:
         >>> all_gather(tf.distribute.get_strategy(), 7)
