@@ -5,6 +5,7 @@ The dataclasses in the rooms' `config.py` are the single source of all options: 
 """
 
 import dataclasses
+import inspect
 import json
 import math
 import os
@@ -69,7 +70,7 @@ class Options:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        for name in vars(cls).get("__annotations__", ()):
+        for name in inspect.get_annotations(cls):
             value, inherited = vars(cls).get(name), _inherited(cls, name)
             if inherited and not isinstance(value, dataclasses.Field):
                 field = dataclasses.field(default=value, metadata=inherited.metadata)

@@ -1,6 +1,7 @@
 """Options that several configs share, as mixins: pictures, results, losses, encoder, machine."""
 
 import dataclasses
+import inspect
 from dataclasses import dataclass
 
 from tf_style.config import Options, option
@@ -56,7 +57,7 @@ def _declared(cls):
     """Names in the order of the source: those of the bases as they are listed, then its own."""
     for base in cls.__bases__:
         yield from _declared(base)
-    yield from vars(cls).get("__annotations__", ())
+    yield from inspect.get_annotations(cls)
 
 
 @dataclass(frozen=True)
