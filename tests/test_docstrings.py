@@ -27,7 +27,20 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+# These make whole pictures, exports and evaluations, as other tests do.
+LONG = {"tf_style.evaluation.evaluation.evaluate", "tf_style.export.exporting.export_model",
+        "tf_style.export.signatures.ServedStylizer", "tf_style.gatys.in_memory.optimize",
+        "tf_style.gatys.optimisation.gatys"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(example, marks=pytest.mark.slow if example.name in LONG else ())
+        for example in EXAMPLES
+    ],
+    ids=lambda example: example.name,
+)
 def test_example(example):
     if 'load("' in example.docstring and not (checkpoint.PRETRAINED / "adain").is_dir():
         pytest.skip("no trained model in this tree")
@@ -37,7 +50,7 @@ def test_example(example):
 
 
 def test_there_are_many():
-    assert len(EXAMPLES) >= 30
+    assert len(EXAMPLES) >= 30 and LONG < {example.name for example in EXAMPLES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

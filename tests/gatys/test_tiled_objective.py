@@ -179,7 +179,7 @@ def test_passes_of_the_encoder(side, encoder):
 
 def test_the_gaussian_kernel():
     weights = LossWeights({}, style_of("gram", "gaussian", layers=("relu1_1",)))
-    message = "gaussian draws positions from the whole picture and cannot be taken by tiles"
+    message = "gaussian draws positions from the whole picture and cannot be computed in tiles"
     with pytest.raises(UserError, match=message):
         TiledObjective(encoder_of("relu1_1"), STYLE, STYLE, weights)
 
