@@ -219,6 +219,30 @@ def test_a_predicted_style_is_trained_through_its_predictor(folders, backbone, m
 
 
 @pytest.mark.slow
+def test_a_published_net_is_trained_on_and_resumed_with_its_frozen_normalisations(
+    folders, tmp_path, monkeypatch
+):
+    """By steps of length zero: all that a checkpoint stores stays what it was."""
+    monkeypatch.setattr("tf_style.training.conditional.load_trunk", None)  # Nothing is downloaded.
+    options = config(
+        folders, PredictedConfig, start_from="magenta", backbone="mobilenet_v2",
+        plain_contraction=True, contract=(8, 16, 32), blocks=5, expand=(16, 8), learning_rate=0,
+        checkpoint=str(tmp_path / "on"), preview_iter=0, max_iter=1, val_style_path="",
+        val_content_path="",
+    )  # fmt: skip
+    shipped = np.load(checkpoint.PRETRAINED / "magenta" / "stylizer.npz")
+    for steps in (1, 2):
+        list(train(dataclasses.replace(options, max_iter=steps)))
+        found = np.load(tmp_path / "on/stylizer.npz")
+        assert set(found) == set(shipped)
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, np.float32(shipped[name]), err_msg=name)
+    with pytest.raises(UserError, match="has plain_contraction=True, not False: give the options"):
+        other = {"checkpoint": str(tmp_path / "other"), "plain_contraction": False}
+        list(train(dataclasses.replace(options, **other)))
+
+
+@pytest.mark.slow
 def test_training_resuming_and_adding_a_style(folders, tmp_path):
     from tf_style.inference.style_transfer import load
 

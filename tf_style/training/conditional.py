@@ -36,6 +36,9 @@ class _TransferTrainer(Trainer):
          + tv_weight * total_variation(y)
     """
 
+    # The loss network is no part of the stylizer.
+    free = (*Trainer.free, "encoder", "encoder_weights", "encoder_sha256", "factors")
+
     def build_losses(self, layer_factors, paintings):
         """Make the encoder, weights and style losses; return what a config says of them."""
         c = self.config
@@ -171,9 +174,9 @@ class PredictedTrainer(_TransferTrainer):
     def build(self, layer_factors):
         c = self.config
         network = self.build_losses(layer_factors, [fit_square(_first(c.style_path), c.style_size)])
-        self.model = network | {"backbone": c.backbone, "plain_contraction": False}
+        self.model = network | {"backbone": c.backbone, "plain_contraction": c.plain_contraction}
         self.stylizer = PredictedStylizer.from_checkpoint(self.model, compute_dtype(c.precision))
-        if c.backbone == "mobilenet_v2" and layer_factors is None:
+        if c.backbone == "mobilenet_v2" and layer_factors is None and not c.start_from:
             load_trunk(self.stylizer.predictor, c.backbone_weights)
         self.stored = self.stylizer.saved_variables()
         self.trained_variables = self.stylizer.trainable_variables

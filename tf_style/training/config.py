@@ -374,6 +374,10 @@ class PredictedConfig(TransferTraining, HeldOutStyles):
         "as it is; or mobilenet_v2, whose weights Keras downloads and which is trained.",
         choices=BACKBONES, group=MODEL,
     )  # fmt: skip
+    plain_contraction: bool = option(
+        False, "Leave the first three convolutions free of the style, without normalisation, as in "
+        "the published mobile net (magenta).", group=MODEL,
+    )  # fmt: skip
     backbone_weights: str = option(
         "", "Weights of mobilenet_v2: imagenet (from Keras' cache or site), or the path of an .h5 "
         "file; empty: imagenet.", group=MODEL,

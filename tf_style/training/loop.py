@@ -157,8 +157,10 @@ class _Run:
         starts = fresh and config.start_from and not self.added
         first = checkpoint.directory_of(config.start_from) if starts else None
         before = checkpoint.read_config(first) if first else self.old
+        # Another loss network than that of the model to start from has factors of its own.
+        known = None if first and "factors" in make.free else before
         with self.strategy.scope():
-            self.trainer: Trainer = make(config, before and before["model"].get("factors"))
+            self.trainer: Trainer = make(config, known and known["model"].get("factors"))
             if first:
                 self.trainer.start_from(first, before)
         self.pictures = {}
@@ -241,6 +243,7 @@ class _Run:
         if found:
             self.start, state = found
             self.trainer.restore(state)
+            self.trainer.load_frozen(self.directory)
             self._note(f"resumed at step {self.start}")
         else:
             # Stopped before the first, or someone has deleted them: nothing trained is lost.

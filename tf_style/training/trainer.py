@@ -81,6 +81,10 @@ class Trainer:
 
     by_index = False
 
+    # What a model to start from may differ in: a table's names are its own, the others have no
+    # weights.
+    free: tuple[str, ...] = ("styles", "grain", "color_transfer")
+
     def __init__(self, config: TrainConfig, layer_factors: dict[str, float] | None = None):
         c = self.config = config
         self.strategy = tf.distribute.get_strategy()
@@ -257,10 +261,8 @@ class Trainer:
         """
         theirs = {"method": other["method"]} | other["model"]
         for name, mine in ({"method": self.config.method} | self.model).items():
-            # A table's names are its own, these have no weights, and skip layers may join.
-            free = name in ("styles", "grain", "color_transfer")
             joined = name == "skip_layers" and set(theirs[name]) <= set(mine)
-            if not free and not joined and theirs.get(name) != mine:
+            if name not in self.free and not joined and theirs.get(name) != mine:
                 raise UserError(
                     f"The model in {directory}, to start from, has {name}={theirs.get(name)!r}, "
                     f"not {mine!r}: give the options that it was trained with."
@@ -268,19 +270,29 @@ class Trainer:
         self.load(directory, other["model"])
 
     def load(self, directory: Path, model: dict) -> None:
-        """Take over what moves from a stylizer's weights; `model` is what its config says of it."""
+        """Take over a stylizer's weights; `model` is what its config says of it."""
         self.take(checkpoint.read_stylizer(directory, self.shapes()))
 
     def shapes(self) -> dict[str, tuple]:
-        """Of what a checkpoint stores."""
+        """Return the shapes of what a checkpoint stores."""
         return {name: tuple(v.shape) for name, v in self.stored.items()}
 
     def take(self, arrays: dict[str, np.ndarray]) -> None:
-        """Put stored arrays into the variables that move."""
-        moved = {v.path for v in self.trained_variables}
+        """Put stored arrays into the variables."""
         for name, array in arrays.items():
-            if self.stored[name].path in moved:
-                self.stored[name].assign(array)
+            self.stored[name].assign(array)
+
+    def load_frozen(self, directory: Path) -> None:
+        """Take over what a checkpoint stores and no step changes, which no state holds.
+
+        Args:
+            directory: The training's own checkpoint.
+        """
+        trained = {v.path for v in self.trained_variables}
+        frozen = [name for name, v in self.stored.items() if v.path not in trained]
+        if frozen:
+            arrays = checkpoint.read_stylizer(directory, self.shapes())
+            self.take({name: arrays[name] for name in frozen})
 
     @contextlib.contextmanager
     def averaged(self):
