@@ -65,11 +65,11 @@ class Pictures(Options):
     """Which photos and paintings are read, and how large."""
 
     content_path: str = option(
-        "images/inputs", "Photos: a file, a folder (with its subfolders) or a glob.", group=INPUT,
+        "images/inputs", "Photos: files, folders (with their subfolders) or globs.", group=INPUT,
         changeable=True, path="in",
     )  # fmt: skip
     style_path: str = option(
-        "images/styles", "Paintings: a file, a folder (with its subfolders) or a glob.",
+        "images/styles", "Paintings: files, folders (with their subfolders) or globs.",
         group=INPUT, changeable=True, path="in",
     )  # fmt: skip
     content_size: int = option(

@@ -35,9 +35,9 @@ class EvaluateConfig(EncoderWeights):
         "SavedModels that were exported here (a SavedModel is a program: only those you trust).",
         group=METHOD,
     )  # fmt: skip
-    content_path: str = option("", "Photos: a folder, a file or a glob.", group=INPUT, path="in")
+    content_path: str = option("", "Photos: folders, files or globs.", group=INPUT, path="in")
     style_path: str = option(
-        "", "Paintings: a folder, a file or a glob. A model with a table of styles is tried only "
+        "", "Paintings: folders, files or globs. A model with a table of styles is tried only "
         "on paintings that are named as its styles.", group=INPUT, path="in",
     )  # fmt: skip
     size: int = option(

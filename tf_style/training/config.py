@@ -42,11 +42,11 @@ class Training(Options):
     """What all trainings share: pictures, optimiser, run, machine."""
 
     content_path: str = option(
-        "", "Photos to train on: a folder (with its subfolders), a file or a glob.", group=DATA,
+        "", "Photos to train on: folders (with their subfolders), files or globs.", group=DATA,
         changeable=True, path="in",
     )  # fmt: skip
     style_path: str = option(
-        "", "Paintings to train on: a folder (with its subfolders), a file or a glob.", group=DATA,
+        "", "Paintings to train on: folders (with their subfolders), files or globs.", group=DATA,
         changeable=True, path="in",
     )  # fmt: skip
     val_content_path: str = option(
@@ -309,7 +309,7 @@ class ConditionalConfig(TransferTraining):
         group=METHOD,
     )  # fmt: skip
     style_path: str = option(
-        "", "Paintings, a style each, named as their files: a folder, a file or a glob.",
+        "", "Paintings, a style each, named as their files: folders, files or globs.",
         group=DATA, changeable=True, path="in",
     )  # fmt: skip
     val_content_path: str = option(
@@ -359,8 +359,8 @@ class PredictedConfig(TransferTraining, HeldOutStyles):
         group=METHOD,
     )  # fmt: skip
     style_path: str = option(
-        "", "Paintings to train on, hundreds or more: a folder (with its subfolders), a file or a "
-        "glob.", group=DATA, changeable=True, path="in",
+        "", "Paintings to train on, hundreds or more: folders (with their subfolders), files or "
+        "globs.", group=DATA, changeable=True, path="in",
     )  # fmt: skip
     style_size: int = option(
         256, "Pixels of the square that is cut out of a painting.", low=16, group=DATA
