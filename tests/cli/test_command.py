@@ -68,3 +68,12 @@ def test_a_file_of_flags_that_is_not_there(capsys):
     for name in ("stylize", "evaluate"):
         code, _, err = run(capsys, name, "--flagfile=nowhere")
         assert code == 2 and err.startswith(f"tf-style {name}: --flagfile: ")
+
+
+def test_a_file_of_flags_may_choose_the_program(capsys, tmp_path):
+    (tmp_path / "flags").write_text("--export-path=x\n--export-format=gif\n")
+    code, _, err = run(capsys, "stylize", f"--flagfile={tmp_path / 'flags'}")
+    assert code == 2 and "`export_format` must be one of" in err
+    (tmp_path / "flags").write_text("--method=gatys\n--optimizer=sgd\n")
+    code, _, err = run(capsys, "stylize", f"--flagfile={tmp_path / 'flags'}")
+    assert code == 2 and "`optimizer` must be one of" in err

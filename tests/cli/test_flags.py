@@ -196,8 +196,9 @@ def test_two_words_are_photo_and_painting(capsys):
 @pytest.mark.parametrize(
     "style", ["--style=wave", "--style-path=art", "--style-grid=a,b", "--all-styles"]
 )
-def test_words_beside_a_style_are_photos(style):
+def test_words_beside_a_style_are_photos(style, capsys):
     assert stylize("a.jpg", style).content_path == "a.jpg"
+    assert capsys.readouterr().err == "stylize.py: photos: a.jpg\n"
     assert stylize("a.jpg", "b.jpg", style, "--crop").content_path == ("a.jpg", "b.jpg")
 
 
@@ -206,7 +207,7 @@ def test_words_beside_a_style_are_photos(style):
     [
         (["a.jpg"], "Give a photo and a painting, or any number of photos and --style .*: 'a.jpg'"),
         (["a", "b", "c"], "Give a photo and a painting, .* Received: 'a' 'b' 'c'"),
-        (["a", "--content-path=b"], "Unexpected argument 'a': every option is a --flag"),
+        (["a", "--content-path=b"], "Unexpected argument 'a': give pictures by --content"),
     ],
 )
 def test_words_that_mean_nothing(words, message):

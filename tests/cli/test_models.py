@@ -13,7 +13,7 @@ def test_every_model_that_ships_is_listed_with_size_licence_and_example(capsys):
     found = models.shipped_models()
     assert [name for name, *_ in found] == [folder.name for folder in folders]
     for folder, (name, what, size, licence, example) in zip(folders, found, strict=True):
-        assert f"{name}\n" in text and example in text and licence in ("MIT", "Apache-2.0")
+        assert f"{name}\n" in text and example in text and licence in ("MIT", "Apache License 2.0")
         megabytes = (folder / "stylizer.npz").stat().st_size / 1e6
         assert abs(size - megabytes) < 0.1
         styles = json.loads((folder / "config.json").read_text())["model"].get("styles", [])

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import tf_style
 from tf_style.cli import flags
 from tf_style.cli.streams import forgiving_streams
-from tf_style.errors import NonFiniteError, UserError, WorkerLostError
+from tf_style.errors import NonFiniteError, UserError, WorkerLostError, counted
 
 __all__ = [
     "Interrupt",
@@ -31,6 +31,8 @@ __all__ = [
     "say",
     "value_of",
 ]
+
+HELP = ("-h", "--help", "-help", "--helpfull")
 
 # Windows has no SIGHUP.
 HANGUP = getattr(signal, "SIGHUP", None)
@@ -60,7 +62,7 @@ def run(
     program = os.path.basename(argv[0])
     try:
         argv = flags.expanded(argv)
-        if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
+        if any(word.partition("=")[0] in HELP for word in argv[1:]):
             text = flags.help_text(config_class, doc, value_of("preset", argv))
             print(_as_called(text, program), end="")
             return OK
@@ -97,16 +99,25 @@ def run(
 
 
 @forgiving_streams()
-def by_method(argv: list[str] | None, mains: dict[str, Callable[[list[str]], int]]) -> int:
+def by_method(
+    argv: list[str] | None,
+    mains: dict[str, Callable[[list[str]], int]],
+    unless: dict[str, Callable[[list[str]], int]] | None = None,
+) -> int:
     """Run what `--method` names, with flags of its own, and return its exit code.
 
     Args:
         argv: The command line; None for the process's own.
         mains: Method -> its program; the first is the default.
+        unless: Flag -> the program that is run instead where that flag is given.
     """
     argv = sys.argv if argv is None else argv
     try:
-        method = value_of("method", flags.expanded(argv)) or next(iter(mains))
+        words = flags.expanded(argv)
+        for flag, program in (unless or {}).items():
+            if value_of(flag, words):
+                return program(argv)
+        method = value_of("method", words) or next(iter(mains))
         if method in mains:
             return mains[method](argv)
         sentence = f"`method` must be one of {', '.join(mains)}. Received: {method!r}"
@@ -295,7 +306,7 @@ def machine(precision: str) -> str:
 
     gpus = len(tf.config.get_visible_devices("GPU"))
     threads = tf.config.threading.get_intra_op_parallelism_threads() or cpu_threads()
-    devices = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else f"CPU with {threads} threads"
+    devices = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else f"CPU with {counted(threads, 'thread')}"
     return f"{devices}, {compute_dtype(precision)}"
 
 

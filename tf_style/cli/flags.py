@@ -188,7 +188,7 @@ def expanded(argv: list[str]) -> list[str]:
     try:
         return [argv[0], *flags.FlagValues().read_flags_from_files(argv[1:], force_gnu=True)]
     except (flags.Error, OSError) as error:
-        raise UserError(f"--flagfile: {error}") from None
+        raise UserError(f"--flagfile: {str(error).removeprefix('ERROR:: ')}") from None
 
 
 def _joined(words, config_class):
@@ -224,10 +224,13 @@ def _positional(config_class, argv, words, given):
     names = {field.name for field in dataclasses.fields(config_class)}
     if not {"content_path", "style_path", "out_path"} <= names or "content_path" in given:
         why = "every option is a --flag"
-        if os.path.lexists(words[0]):
+        if "content_path" in given or os.path.lexists(words[0]):
             why = "give pictures by --content-path and --style-path"
         raise UserError(f"Unexpected argument {words[0]!r}: {why}; see --help.")
+    program = os.path.basename(argv[0])
     if any(name in given for name in STYLES):
+        more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+        print(f"{program}: photos: {', '.join(words[:3])}{more}", file=sys.stderr)
         return {"content_path": words[0] if len(words) == 1 else tuple(words)}
     if len(words) != 2:
         raise UserError(
@@ -235,7 +238,6 @@ def _positional(config_class, argv, words, given):
             f"Received: {' '.join(map(repr, words))}"
         )
     photo, painting = words
-    program = os.path.basename(argv[0])
     print(f"{program}: the photo is {photo}, the painting is {painting}", file=sys.stderr)
     return {"content_path": photo, "style_path": painting}
 

@@ -59,4 +59,5 @@ def shipped_models() -> list[tuple[str, str, float, str, str]]:
 def _licence(folder: Path) -> str:
     """The licence that a model's card names."""
     card = (folder / "MODEL_CARD.md").read_text("utf-8")
-    return "Apache-2.0" if re.search(r"Apache License,? 2\.0|Apache-2\.0", card) else "MIT"
+    found = re.search(r"Apache License 2\.0|MIT", card)
+    return found[0] if found else "see its MODEL_CARD.md"

@@ -20,21 +20,17 @@ and the rest is done, 2 a mistake that you can mend, nothing written, 3 the numb
 nothing written, 4 out of memory, 129, 130 or 143 stopped by a signal.
 """
 
-import sys
-
 from tf_style.cli import app, export, gatys
 from tf_style.inference.config import StylizeConfig
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    if app.value_of("export-path", sys.argv if argv is None else argv):
-        return export.main(argv)
     mains = {
         "adain": lambda argv: app.run(StylizeConfig, _main, __doc__, argv),
         "gatys": gatys.main,
     }
-    return app.by_method(argv, mains)
+    return app.by_method(argv, mains, unless={"export-path": export.main})
 
 
 def _main(config: StylizeConfig) -> int:

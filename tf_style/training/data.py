@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_style.errors import UserError
+from tf_style.errors import UserError, counted
 from tf_style.files import write_atomically
 from tf_style.images.listing import list_images
 from tf_style.images.reading import probe, read_image, verify
@@ -76,7 +76,9 @@ class Pictures:
         """
         left = [i for i, path in enumerate(self.paths) if path not in lost]
         if not left:
-            raise UserError(f"None of the {len(self.paths)} pictures is left, such as {min(lost)}.")
+            raise UserError(
+                f"None of {counted(len(self.paths), 'picture')} is left, such as {min(lost)}."
+            )
         count = len(self.paths)
         chosen = [left[bisect.bisect_left(left, i) % len(left)] for i in range(count)]
         columns = {name: getattr(self, name) for name in ("paths", "plain", "sizes")}
