@@ -40,7 +40,7 @@ def shipped_models() -> list[tuple[str, str, float, str, str]]:
 
     Example:
         >>> [name for name, *_ in shipped_models()]
-        ['adain', 'magenta', 'magenta26', 'paintings']
+        ['adain', 'magenta', 'magenta26', 'paintings', 'predicted']
     """
     from tf_style import checkpoint
 

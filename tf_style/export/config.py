@@ -28,7 +28,7 @@ class ExportConfig(Options):
 
     checkpoint: str = option(
         "adain", "A checkpoint folder, or the name of a model that ships: adain, paintings, "
-        "magenta, magenta26.", group=METHOD,
+        "predicted, magenta, magenta26.", group=METHOD,
     )  # fmt: skip
     export_format: str = option(
         "savedmodel", "savedmodel, for TensorFlow Serving; or a file for other programs, by the "

@@ -35,7 +35,7 @@ class StylizeConfig(Pictures, Blend, Machine, Tiles, Results):
     )  # fmt: skip
     checkpoint: str = option(
         "adain", "A checkpoint folder, or the name of a model that ships: adain, paintings, "
-        "magenta, magenta26.", group=METHOD,
+        "predicted, magenta, magenta26.", group=METHOD,
     )  # fmt: skip
     style_size: int = option(
         512, "Resize paintings to this many pixels on their shorter side; smaller gives finer "
