@@ -5,7 +5,7 @@
 
 Both commits are checked out side by side and run on this machine, with one thread, through
 `stylize.py` and `train.py` alone. It prints a line for each result. Exit codes: 0 all are equal,
-1 some differ.
+1 some differ, 2 a mistake.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 PHOTO, PAINTING = "examples/content/tiger.jpg", "examples/styles/scream.jpg"
+MODELS = ("adain", "magenta", "magenta26", "paintings")
 SIGNATURE = """
 import sys
 import numpy as np
@@ -53,8 +54,8 @@ def run(tree: Path, *command: str) -> None:
 
 
 def pictures(tree: Path, out: Path) -> None:
-    """Every shipped model: whole, weakened, in tiles, and in its own colours."""
-    for name in ("adain", "magenta", "magenta26", "paintings"):
+    """Every model that both commits ship: whole, weakened, in tiles, and in its own colours."""
+    for name in MODELS:
         style = {"magenta26": "magenta03", "paintings": "starry_night"}.get(name)
         which = ["--style", style] if style else ["--style-path", PAINTING]
         kinds = {"whole": [], "tiles": ["--tile-size", "128"], "luma": ["--preserve-color", "luma"]}
@@ -86,12 +87,22 @@ def training(tree: Path, out: Path) -> None:
 
 def export(tree: Path, out: Path) -> None:
     """What the signatures of an exported model give."""
-    for name in ("adain", "magenta", "magenta26"):
+    for name in MODELS:
         run(tree, "stylize.py", "--checkpoint", name, "--export-path", str(out / name))
         run(tree, "-c", SIGNATURE, str(out / name / "1"), str(out / f"{name}.npz"))
 
 
 PARTS = {"pictures": pictures, "gatys": gatys, "training": training, "export": export}
+
+
+def commit_of(name: str) -> str:
+    """The commit that a name stands for here, whatever it means in a clone."""
+    command = ["git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if found.returncode:
+        print(f"compare_commits.py: there is no commit {name!r}", file=sys.stderr)
+        raise SystemExit(2)
+    return found.stdout.strip()
 
 
 def results(folder: Path) -> Iterator[tuple[str, str]]:
@@ -112,9 +123,12 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     options = parser.parse_args()
     parts, differ = options.only.split(","), 0
+    if unknown := sorted(set(parts) - set(PARTS)):
+        parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    commits = [commit_of(name) for name in (options.before, options.after)]
     with tempfile.TemporaryDirectory() as place:
         trees = [Path(place, name) for name in ("before", "after")]
-        for tree, commit in zip(trees, (options.before, options.after), strict=True):
+        for tree, commit in zip(trees, commits, strict=True):
             subprocess.run(["git", "clone", "-q", str(ROOT), str(tree)], check=True)
             subprocess.run(["git", "checkout", "-q", commit], cwd=tree, check=True)
         for part in parts:
@@ -122,6 +136,8 @@ def main() -> int:
             for tree, out in zip(trees, folders, strict=True):
                 PARTS[part](tree, out)
             before, after = (dict(results(out)) for out in folders)
+            if not before:
+                raise SystemExit(f"{part}: {options.before} gave no results")
             unlike = sorted(k for k in before | after if before.get(k) != after.get(k))
             differ += len(unlike)
             print(f"{part}: {len(before)} results, {len(unlike)} differ", flush=True)
